@@ -70,6 +70,8 @@ await withServer(async (config) => {
   const reporter = { debug: silent, info: silent, warn: silent, error: console.error };
   const pgwatch = createPgwatch({ url, reporter, pollInterval: '60s' });
   const pool = new Pool({ connectionString: url, max: CONCURRENCY });
+  // Its connections end with the server.
+  pool.on('error', silent);
   await pool.query('create table effect (n int)');
 
   async function publish(count: number): Promise<void> {

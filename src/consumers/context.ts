@@ -53,8 +53,9 @@ export class CallContext implements ConsumerContext, CallLimits {
 
   onOver(callback: (reason: Error) => void): void {
     this.#hasAskedForSignal = true;
+    this.#onOver ??= [];
     if (this.overReason) callback(this.overReason);
-    else this.#onOver = [...(this.#onOver ?? []), callback];
+    else this.#onOver.push(callback);
   }
 
   unlimit(): void {

@@ -15,23 +15,30 @@ export type NackOptions = {
 };
 
 /** What a delivery needs of the call that it is. */
-export type Context = ConsumerContext & CallLimits;
+export type DeliveryContext = ConsumerContext & CallLimits;
 
 /** A notification that a subscription has handed out. It is open until it is settled. */
 export class Delivery<Payload = unknown> {
   readonly notification: Notification<Payload>;
-  readonly #context: Context;
+  readonly #context: DeliveryContext;
   readonly #timeoutMs: number;
+  readonly #onEnd: () => void;
   readonly #settled = Promise.withResolvers<void>();
   #isSettled = false;
 
-  constructor(notification: Notification<Payload>, context: Context, timeoutMs: number) {
+  /**
+   * @param timeoutMs what extend() adds by default
+   * @param onEnd called once it is settled, or lost
+   */
+  constructor(
+    notification: Notification<Payload>,
+    context: DeliveryContext,
+    { timeoutMs, onEnd }: { timeoutMs: number; onEnd(): void },
+  ) {
     this.notification = notification;
     this.#context = context;
     this.#timeoutMs = timeoutMs;
-    context.onOver((reason) => this.#settled.reject(reason));
-    // Whoever called the handler waits for it; nobody else has to.
-    this.#settled.promise.catch(() => {});
+    this.#onEnd = onEnd;
   }
 
   get id(): number {
@@ -88,7 +95,7 @@ export class Delivery<Payload = unknown> {
 
   /** False once it is settled, or can no longer be: see ack(). */
   get isOpen(): boolean {
-    return !this.#isSettled && !lossOf(this.#context);
+    return !this.#isSettled && !reasonLost(this.#context);
   }
 
   /** Resolves once it is settled. Rejects with the failure. */
@@ -102,9 +109,14 @@ export class Delivery<Payload = unknown> {
    * @throws PgwatchError delivery_settled; delivery_lost if it no longer belongs to this
    *   subscription, and will be delivered again
    */
-  async ack(): Promise<void> {
-    this.#settle('ack');
+  ack(): Promise<void> {
+    try {
+      this.#settle('ack');
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
     this.#settled.resolve();
+    return this.#settled.promise;
   }
 
   /**
@@ -133,9 +145,17 @@ export class Delivery<Payload = unknown> {
     this.#context.extend(durationMs);
   }
 
+  /** Ends it because the time of its call is over. */
+  lose(reason: Error): void {
+    if (this.#isSettled) return;
+    this.#settled.reject(reason);
+    this.#onEnd();
+  }
+
   #settle(how: string): void {
     this.#requireOpen(how);
     this.#isSettled = true;
+    this.#onEnd();
   }
 
   #requireOpen(how: string): void {
@@ -146,7 +166,7 @@ export class Delivery<Payload = unknown> {
         `${how}() came too late: notification ${id} has already been settled by ack() or nack().`,
       );
     }
-    const lost = lossOf(this.#context);
+    const lost = reasonLost(this.#context);
     if (!lost) return;
     const reason = textOf(() => lost.message);
     throw new PgwatchError(
@@ -160,7 +180,7 @@ export class Delivery<Payload = unknown> {
  * Why the deliveries of a call can no longer be settled; undefined if they can. Ends a call whose
  * consumer belongs to another process: until then, the consumer cannot run here again.
  */
-export function lossOf(context: Context): Error | undefined {
+export function reasonLost(context: DeliveryContext): Error | undefined {
   if (context.isFenced) {
     context.abandon(new Error('another process has taken the consumer over'));
   }

@@ -5,7 +5,7 @@ import { shown } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
 import { unknownOption } from '../suggest.ts';
 import { abortSignal, checkedOptions, flag } from './checked-options.ts';
-import type { Context } from './delivery.ts';
+import type { DeliveryContext } from './delivery.ts';
 
 /** What a subscription receives, and how: the options of a consumer. */
 export type SubscribeOptions<Payload = unknown> = Pick<
@@ -22,7 +22,7 @@ export type SubscribeOptions<Payload = unknown> = Pick<
   skipPlayback?: boolean;
 };
 
-export type Handle = (notifications: Notification[], context: Context) => Promise<unknown>;
+export type Handle = (notifications: Notification[], context: DeliveryContext) => Promise<unknown>;
 
 /**
  * The consumer that a subscription is to the daemon.
@@ -42,7 +42,7 @@ export function subscribingConsumer(given: SubscribeOptions, handleBatch: Handle
   );
   const handler =
     batch === undefined
-      ? { handle: (one: Notification, context: Context) => handleBatch([one], context) }
+      ? { handle: (one: Notification, context: DeliveryContext) => handleBatch([one], context) }
       : { handleBatch, batchSize: batch };
   try {
     return checkDefinition({ id, ...rest, ...handler });

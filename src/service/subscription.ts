@@ -2,7 +2,7 @@ import type { Consumer } from '../consumers/define.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
 import { sleep } from '../time.ts';
-import { type Context, Delivery, lossOf } from './delivery.ts';
+import { Delivery, type DeliveryContext, reasonLost } from './delivery.ts';
 import type { Listening } from './listening.ts';
 import { type SubscribeOptions, subscribingConsumer } from './subscribe-options.ts';
 
@@ -16,7 +16,7 @@ export type Start = (
 ) => Promise<{ listening: Listening; shutdownTimeoutMs: number }>;
 
 /** A call of the handler, whose deliveries wait to be handed out, or are out. */
-type HandlerCall<Payload> = { deliveries: Delivery<Payload>[]; context: Context };
+type HandlerCall<Payload> = { deliveries: Delivery<Payload>[]; context: DeliveryContext };
 
 /**
  * Deliveries of a consumer, to iterate over. As many are out at once as `concurrency`; the next one
@@ -62,12 +62,11 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
    * The next delivery, once there is one.
    * @throws PgwatchError if the subscription cannot go on
    */
-  async next(): Promise<IteratorResult<Item, void>> {
-    if (this.#stopping) await this.#stopping;
-    else if (this.#stop.signal.aborted) await this.#end();
-    else this.#begin();
+  next(): Promise<IteratorResult<Item, void>> {
+    if (this.#stopping || this.#stop.signal.aborted) return this.#atEnd();
+    this.#begin();
     const ready = this.#takeWaiting();
-    if (ready) return this.#handOut(ready);
+    if (ready) return Promise.resolve(this.#handOut(ready));
     if (this.#isOver) return this.#last();
     const asked = Promise.withResolvers<IteratorResult<Item, void>>();
     this.#asked.push(asked);
@@ -117,32 +116,44 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     return this.#begun;
   }
 
-  async #handle(notifications: Notification<Payload>[], context: Context): Promise<unknown> {
+  /** Without async functions, here and in next(): promises are most of what a loop costs. */
+  #handle(notifications: Notification<Payload>[], context: DeliveryContext): Promise<unknown> {
     const { timeoutMs, isBatch } = this.#consumer;
     // Its time begins when it is handed out.
     context.unlimit();
-    const deliveries = notifications.map((each) => new Delivery(each, context, timeoutMs));
-    const call = { deliveries, context };
+    let openCount = notifications.length;
+    const onEnd = () => {
+      openCount -= 1;
+      if (openCount === 0) this.#forget(call);
+    };
+    const how = { timeoutMs, onEnd };
+    const deliveries = notifications.map((each) => new Delivery(each, context, how));
+    const call: HandlerCall<Payload> = { deliveries, context };
     const asked = this.#stopping ? undefined : this.#asked.shift();
     if (asked) asked.resolve(this.#handOut(call));
     else this.#waiting.push(call);
-    try {
-      if (!isBatch) return await deliveries[0]?.settled;
-      return await Promise.allSettled(deliveries.map(({ settled }) => settled));
-    } finally {
-      // Whoever still works on one does not know yet that it is lost.
-      if (context.overReason) context.giveUp();
-      this.#out.delete(call);
-      const left = this.#waiting.indexOf(call);
-      if (left >= 0) this.#waiting.splice(left, 1);
-    }
+    const settled = isBatch
+      ? Promise.allSettled(deliveries.map((delivery) => delivery.settled))
+      : (deliveries[0] as Delivery<Payload>).settled;
+    context.onOver((reason) => {
+      for (const delivery of deliveries) delivery.lose(reason);
+    });
+    return settled;
+  }
+
+  #forget(call: HandlerCall<Payload>): void {
+    // Whoever still works on one does not know yet that it is lost.
+    if (call.context.overReason) call.context.giveUp();
+    if (this.#out.delete(call)) return;
+    const left = this.#waiting.indexOf(call);
+    if (left >= 0) this.#waiting.splice(left, 1);
   }
 
   /** The next call whose deliveries can still be settled. */
   #takeWaiting(): HandlerCall<Payload> | undefined {
     for (;;) {
       const waiting = this.#waiting.shift();
-      if (!waiting || !lossOf(waiting.context)) return waiting;
+      if (!waiting || !reasonLost(waiting.context)) return waiting;
     }
   }
 
@@ -165,6 +176,11 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
     }
     this.#stop.abort();
     await this.#end();
+  }
+
+  async #atEnd(): Promise<IteratorResult<Item, void>> {
+    await (this.#stopping ?? this.#end());
+    return this.#last();
   }
 
   #end(): Promise<void> {
