@@ -11,6 +11,7 @@ await followOrders(pgwatch);
 const listening = await pgwatch.listen([confirmation, invoice]);
 // Waiting would not help, as without pgwatch's tables. The reporter has said why.
 listening.done.catch(() => process.exit(1));
+await listening.ready();
 
 const app = express();
 app.use(express.json());

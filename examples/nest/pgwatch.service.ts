@@ -10,6 +10,7 @@ export class PgwatchService implements OnModuleInit, OnApplicationShutdown {
     const listening = await this.pgwatch.listen([confirmation, invoice]);
     // Waiting would not help, as without pgwatch's tables. The reporter has said why.
     listening.done.catch(() => process.exit(1));
+    await listening.ready();
   }
 
   /** Runs once no more requests are taken. */

@@ -11,6 +11,7 @@ const pgwatch = createPgwatch();
 const listening = await pgwatch.listen([confirmation, invoice]);
 // Waiting would not help, as without pgwatch's tables. The reporter has said why.
 listening.done.catch(() => process.exit(1));
+await listening.ready();
 
 const server = createServer(app.getRequestHandler());
 server.listen(process.env.PORT ?? 3000);

@@ -9,6 +9,7 @@ const pgwatch = createPgwatch({ pool });
 const listening = await pgwatch.listen({ folder: 'consumers' });
 // Waiting would not help, as without pgwatch's tables. The reporter has said why.
 listening.done.catch(() => process.exit(1));
+await listening.ready();
 ship(pgwatch, pool);
 
 /** Only for health checks. */

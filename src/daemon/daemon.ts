@@ -42,6 +42,8 @@ export type DaemonOptions = {
   skipPlayback?: boolean;
   /** A program's own pool, for context.db of handlers. Default null: a pool of the daemon's. */
   ownPool?: pg.Pool | null;
+  /** Called once each consumer has its position, and again after each lost connection. */
+  onReady?(): void;
 };
 
 /** Runs consumers, session after session, until it is stopped. */
@@ -68,6 +70,7 @@ export class Daemon {
       skipPlayback: false,
       knownIds: [],
       ownPool: null,
+      onReady: () => {},
       ...options,
       consumers: options.consumers.map((each) => surrounded(each, hooks.around)),
     };
@@ -162,6 +165,7 @@ export class Daemon {
             onWorking: () => {
               failures = 0;
               patience.rest();
+              this.#options.onReady();
             },
           };
           await runSession(session, signal);

@@ -29,6 +29,7 @@ export class Listening implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #stopping: AbortSignal;
   readonly #ended = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
 
   constructor(
     given: {
@@ -51,10 +52,17 @@ export class Listening implements AsyncDisposable {
       reporter,
       skipPlayback,
       ownPool: pool,
+      onReady: () => this.#ready.resolve(),
     });
     this.#stopping = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
     const run = once ? daemon.runOnce(this.#stopping) : daemon.run(this.#stopping);
     this.done = run.finally(() => this.#ended.abort());
+    this.done.then(
+      () => this.#ready.reject(new PgwatchError('closed', STOPPED)),
+      (thrown: unknown) => this.#ready.reject(thrown),
+    );
+    // Not everybody asks.
+    this.#ready.promise.catch(() => {});
     this.done.catch((thrown: unknown) => {
       reporter.error(`${this.#consumerIds.join(', ')} ended: ${toError(thrown).message}`);
     });
@@ -67,6 +75,15 @@ export class Listening implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.done.catch(() => {});
+  }
+
+  /**
+   * Resolves once each consumer has its position in the database: it receives what is committed
+   * after that, with from: 'now', too. Waits for the server if it cannot be reached.
+   * @throws PgwatchError why it cannot begin; closed if it ends before that
+   */
+  ready(): Promise<void> {
+    return this.#ready.promise;
   }
 
   /**
@@ -96,4 +113,4 @@ export class Listening implements AsyncDisposable {
   }
 }
 
-const STOPPED = 'The consumers were stopped before they had caught up.';
+const STOPPED = 'The consumers were stopped before that.';

@@ -94,14 +94,27 @@ export class Subscription<Payload, Item> implements AsyncIterableIterator<Item, 
   }
 
   /**
+   * Begins, unless it has begun. Resolves once the consumer has its position in the database: it
+   * receives what is committed after that, with from: 'now', too.
+   * @throws PgwatchError why it cannot begin; closed if it ends before that
+   */
+  async ready(): Promise<void> {
+    await (await this.#running()).ready();
+  }
+
+  /**
    * Waits until everything that was written before the call has been settled.
    * @throws PgwatchError closed if it ends before that
    */
   async caughtUp(): Promise<void> {
+    await (await this.#running()).caughtUp();
+  }
+
+  async #running(): Promise<Listening> {
     if (this.#stopping || this.#stop.signal.aborted) {
       throw new PgwatchError('closed', 'The subscription has ended.');
     }
-    await (await this.#begin()).listening.caughtUp();
+    return (await this.#begin()).listening;
   }
 
   #begin(): ReturnType<Start> {

@@ -19,6 +19,9 @@ import { until } from '../helpers/wait.ts';
 const database = useDatabase();
 const { open, told, warned } = useService(database, { pollInterval: '50ms' });
 
+/** Nothing listens there. */
+const UNREACHABLE = 'postgres://127.0.0.1:1/nowhere';
+
 function openPool(max = 4): Pool {
   const pool = new Pool({ connectionString: database.url, max });
   onTestFinished(() => pool.end());
@@ -69,6 +72,27 @@ describe('a program', () => {
     await client.query('commit');
     await (await pgwatch.listen([consumer], { once: true })).done;
     expect(received.map(({ payload }) => payload)).toEqual(['committed']);
+  });
+
+  test('knows when its consumers receive what is published', async () => {
+    const pgwatch = open();
+    const first = recorder('first');
+    const listening = await pgwatch.listen([{ ...first.consumer, from: 'now' }]);
+    await listening.ready();
+    const loop = pgwatch.subscribe({ consumer: 'loop', channels: ['orders'], from: 'now' });
+    await loop.ready();
+    await pgwatch.notify('orders', 1);
+    await listening.caughtUp();
+    expect(first.received).toHaveLength(1);
+    expect((await loop.next()).value).toMatchObject({ payload: 1 });
+    await loop.return();
+    await expect(loop.ready()).rejects.toMatchObject({ code: 'closed' });
+    const nowhere = open({ schema: 'nowhere' });
+    const failing = await nowhere.listen([first.consumer]);
+    await expect(failing.ready()).rejects.toMatchObject({ code: 'schema_missing' });
+    const waiting = await open({ url: UNREACHABLE }).listen([first.consumer]);
+    await waiting.stop();
+    await expect(waiting.ready()).rejects.toMatchObject({ code: 'closed' });
   });
 
   test('stops when its signal aborts, and when it is closed', async () => {
