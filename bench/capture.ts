@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { withConnection } from '../src/database/connect.ts';
+import { median } from './numbers.ts';
 import { withServer } from './server.ts';
 
 const [rounds = 5, seconds = 4] = process.argv.slice(2).map(Number);
@@ -162,8 +163,4 @@ function print(what: string, variants: Variant[], figures: number[], unit: strin
       `  ${name.padEnd(28)} ${Math.round(figure).toString().padStart(7)} ${unit}  ${ratios}`,
     );
   }
-}
-
-function median(figures: number[]): number {
-  return figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)] ?? 0;
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const folder = new URL('.', import.meta.url);
 const names = readdirSync(folder)
-  .filter((file) => !['index.ts', 'server.ts', 'shared-process.ts'].includes(file))
+  .filter((file) => !['index.ts', 'numbers.ts', 'server.ts', 'shared-process.ts'].includes(file))
   .map((file) => file.replace(/\.ts$/, ''));
 const [name = '', ...args] = process.argv.slice(2);
 if (names.includes(name)) {

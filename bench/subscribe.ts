@@ -6,6 +6,7 @@ memory grows. The two take turns:
 import { Pool } from 'pg';
 import { withConnection } from '../src/database/connect.ts';
 import { createPgwatch, type Pgwatch } from '../src/index.ts';
+import { median } from './numbers.ts';
 import { withServer } from './server.ts';
 
 const [rows = 10_000, many = 1_000_000] = process.argv.slice(2).map(Number);
@@ -61,8 +62,6 @@ const subscribe: Way = async (pgwatch, { id, count, work }) => {
   await looping;
   return (took * 1000) / count;
 };
-
-const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
 
 await withServer(async (config) => {
   const url = config.url ?? '';
