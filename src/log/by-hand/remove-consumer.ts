@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { readLags } from '../positions/lag.ts';
+import { lockLeases } from './locks.ts';
 
 /** What is removed with a consumer. */
 export type Removed = {
@@ -49,6 +50,7 @@ export async function removeConsumer(
     const lags = await readLags(client, schema, [consumerId]);
     const { unread, isExact } = lags.get(consumerId) ?? { unread: 0, isExact: true };
     if (!isDryRun) {
+      await lockLeases(client, schema, consumerId);
       for (const table of TABLES) {
         await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [
           consumerId,
@@ -93,11 +95,11 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
 
 type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
-/** The tables that have rows of a consumer. */
+/** The tables that have rows of a consumer; leases are locked before deliveries. */
 const TABLES = [
+  'lease',
   'delivery',
   'discarded',
-  'lease',
   'snapshot',
   'consumer_channel',
   'consumer_progress',

@@ -24,40 +24,35 @@ export async function settleLeases(
   rests: readonly LeaseRest[],
 ): Promise<boolean> {
   const lease = qualified(schema, 'lease');
-  const isOurs = `lease.lease_id = rest.id and lease.epoch = rest.epoch and lease.owner = $1
-    and rest.server = ${SERVER}`;
-  const finished = rests.filter(({ notificationIds }) => notificationIds.length === 0);
-  // In order, as recordAttempts locks them.
-  const open = rests
-    .filter(({ notificationIds }) => notificationIds.length > 0)
-    .sort((a, b) => a.leaseId - b.leaseId);
-  const deleted = await client.query(
-    `delete from ${lease} as lease
-     using unnest($2::bigint[], $3::integer[], $4::text[]) as rest (id, epoch, server)
-     where ${isOurs}`,
+  // All are locked in the order of lockLeases(), finished or not: otherwise two could wait for each
+  // other.
+  const { rowCount } = await client.query(
+    `with ours as (
+       select lease_id, rest.ids
+       from ${lease}
+       join unnest($2::bigint[], $3::integer[], $4::text[], $5::text[])
+         as rest (id, own_epoch, server, ids)
+         on lease_id = id and epoch = own_epoch and owner = $1 and server = ${SERVER}
+       order by lease_id for update of lease
+     ),
+     finished as (
+       delete from ${lease} as lease using ours
+       where lease.lease_id = ours.lease_id and ours.ids = ''
+     ),
+     cut as (
+       update ${lease} as lease set notification_ids = string_to_array(ours.ids, ',')::bigint[]
+       from ours where lease.lease_id = ours.lease_id and ours.ids <> ''
+     )
+     select from ours`,
     [
       daemonId,
-      finished.map(({ leaseId }) => leaseId),
-      finished.map(({ epoch }) => epoch),
-      finished.map(({ server }) => server),
+      rests.map(({ leaseId }) => leaseId),
+      rests.map(({ epoch }) => epoch),
+      rests.map(({ server }) => server),
+      rests.map(({ notificationIds }) => notificationIds.join(',')),
     ],
   );
-  if (deleted.rowCount !== finished.length) return false;
-  if (open.length === 0) return true;
-  const updated = await client.query(
-    `update ${lease} as lease set notification_ids = string_to_array(rest.ids, ',')::bigint[]
-     from unnest($2::bigint[], $3::integer[], $4::text[], $5::text[])
-       as rest (id, epoch, ids, server)
-     where ${isOurs}`,
-    [
-      daemonId,
-      open.map(({ leaseId }) => leaseId),
-      open.map(({ epoch }) => epoch),
-      open.map(({ notificationIds }) => notificationIds.join(',')),
-      open.map(({ server }) => server),
-    ],
-  );
-  return updated.rowCount === open.length;
+  return rowCount === rests.length;
 }
 
 /**
@@ -204,12 +199,14 @@ export async function absorbLeases(
   consumerId: string,
   which: 'all' | 'unordered' = 'all',
 ): Promise<void> {
-  const log = qualified(schema, 'notification_log');
+  const [lease, log] = [qualified(schema, 'lease'), qualified(schema, 'notification_log')];
   await client.query(
     `with gone as (
-       delete from ${qualified(schema, 'lease')}
-       where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null and exists (
-         select from ${log} where id = any(notification_ids) and key is not null))
+       delete from ${lease} where lease_id in (
+         select lease_id from ${lease}
+         where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null and exists (
+           select from ${log} where id = any(notification_ids) and key is not null))
+         order by lease_id for update)
        returning notification_ids, kind = 'orphan' or owner not in (
          select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
