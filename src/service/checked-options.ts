@@ -1,5 +1,5 @@
 import { PgwatchError } from '../errors.ts';
-import { isObject, type Kind, oneOf, shown, wholeNumber } from '../kinds.ts';
+import { duration, isObject, type Kind, oneOf, shown, wholeNumber } from '../kinds.ts';
 import { unknownOption } from '../suggest.ts';
 
 /**
@@ -46,6 +46,13 @@ export const abortSignal: Kind<AbortSignal> = {
   parse: (value) => (value instanceof AbortSignal ? value : undefined),
   expected: 'an AbortSignal',
 };
+
+/** How long something takes that no timer waits for. */
+export const anyDuration = duration('2h', {
+  leastMs: 0,
+  mostMs: Number.MAX_SAFE_INTEGER,
+  most: '2^53 ms',
+});
 
 export const id = wholeNumber(1);
 export const flag = oneOf(true, false);

@@ -2,10 +2,9 @@ import type { Duration } from '../config/define.ts';
 import type { CallLimits, ConsumerContext, Database } from '../consumers/define.ts';
 import { DeadLetter, RetryAfter } from '../consumers/outcome.ts';
 import { PgwatchError, textOf, toError } from '../errors.ts';
-import { shown } from '../kinds.ts';
 import type { Change } from '../log/change.ts';
 import type { Notification } from '../log/notification.ts';
-import { parseDurationMs } from '../time.ts';
+import { anyDuration, checkedOptions, checkedValue, flag } from './checked-options.ts';
 
 export type NackOptions = {
   /** When to deliver it again, like '30s', instead of the backoff. Does not count as an attempt. */
@@ -123,10 +122,10 @@ export class Delivery<Payload = unknown> {
    * Its work has failed: it is delivered again after the backoff, or becomes a dead letter once all
    * attempts are spent.
    * @param error why; default: no reason is recorded
-   * @throws PgwatchError as ack(); TypeError if retryAfter is no duration
+   * @throws PgwatchError as ack(); input_invalid
    */
-  async nack(error?: unknown, { retryAfter, dead = false }: NackOptions = {}): Promise<void> {
-    const failure = failureOf(error, retryAfter, dead);
+  async nack(error?: unknown, options: NackOptions = {}): Promise<void> {
+    const failure = failureOf(error, checkedOptions('nack()', options, NACK));
     this.#settle('nack');
     this.#settled.reject(failure);
   }
@@ -134,14 +133,11 @@ export class Delivery<Payload = unknown> {
   /**
    * Gives it more time.
    * @param duration from now on; default: the timeout of the subscription
-   * @throws PgwatchError as ack()
+   * @throws PgwatchError as ack(); input_invalid
    */
   extend(duration: Duration = this.#timeoutMs): void {
+    const durationMs = checkedValue('extend() takes', anyDuration, duration);
     this.#requireOpen('extend');
-    const durationMs = parseDurationMs(duration);
-    if (durationMs === undefined) {
-      throw new TypeError(`extend() takes milliseconds or a text like '30s', not ${duration}.`);
-    }
     this.#context.extend(durationMs);
   }
 
@@ -182,20 +178,28 @@ export class Delivery<Payload = unknown> {
  */
 export function reasonLost(context: DeliveryContext): Error | undefined {
   if (context.isFenced) {
-    context.abandon(new Error('another process has taken the consumer over'));
+    context.abandon(
+      new Error('another process has taken the consumer over, or it was moved by hand'),
+    );
   }
   return context.overReason;
 }
 
-function failureOf(error: unknown, retryAfter: Duration | undefined, dead: boolean): Error {
+function failureOf(
+  error: unknown,
+  { retryAfter, dead = false }: { retryAfter?: number; dead?: boolean },
+): Error {
   const given = error === undefined ? new Error('nack() was given no reason') : toError(error);
-  if (dead)
-    return new DeadLetter(
-      textOf(() => given.message),
-      { cause: given.cause },
-    );
-  if (retryAfter === undefined) return given;
-  if (parseDurationMs(retryAfter) !== undefined)
-    return new RetryAfter(retryAfter, { cause: given });
-  throw new TypeError(`retryAfter must be milliseconds or like '30s', not ${shown(retryAfter)}.`);
+  if (dead) return deadLetterOf(given);
+  return retryAfter === undefined ? given : new RetryAfter(retryAfter, { cause: given });
 }
+
+/** Tells the same as the error, and where it comes from. */
+function deadLetterOf(error: Error): DeadLetter {
+  const [message, stack] = [textOf(() => error.message), textOf(() => error.stack)];
+  const letter = new DeadLetter(message, { cause: error.cause });
+  if (stack !== '') letter.stack = stack;
+  return letter;
+}
+
+const NACK = { retryAfter: anyDuration, dead: flag };

@@ -167,6 +167,18 @@ test('nobody waits for a delivery that no step has asked for', async () => {
   expect(warned()).toEqual([]);
 });
 
+test('a dead letter says what the error said, and where it came from', async () => {
+  const pgwatch = open();
+  await publish(pgwatch, 'a');
+  const subscription = pgwatch.subscribe<string>(ORDERS);
+  const error = new RangeError('no such customer', { cause: new Error('404') });
+  await (await nextOf(subscription)).nack(error, { dead: true });
+  await subscription.caughtUp();
+  const { rows } = await database.query('select last_error as error from pgwatch.delivery');
+  expect(rows[0].error).toMatchObject({ message: 'no such customer (404)' });
+  expect(rows[0].error.stack).toMatch(/^RangeError: no such customer\n +at .*subscribe\.database/);
+});
+
 test('dead letters, and waits that it asks for', async () => {
   const pgwatch = open();
   await publish(pgwatch, 'a', 'b');
@@ -175,7 +187,12 @@ test('dead letters, and waits that it asks for', async () => {
   await (await nextOf(subscription)).nack(undefined, { retryAfter: 20 });
   const again = await nextOf(subscription);
   expect([again.payload, again.attempt]).toEqual(['b', 1]);
-  await expect(again.nack(undefined, { retryAfter: 'soon' })).rejects.toThrow(TypeError);
+  for (const options of [{ retryAfter: 'soon' }, { dead: 1 }, { retyAfter: 1 }]) {
+    await expect(again.nack(undefined, options as never)).rejects.toMatchObject({
+      code: 'input_invalid',
+    });
+  }
+  expect(() => again.extend('long' as never)).toThrow('extend() takes a duration like');
   await again.ack();
   await expect(again.ack()).rejects.toMatchObject({ code: 'delivery_settled' });
   await expect(again.nack()).rejects.toMatchObject({ code: 'delivery_settled' });
@@ -270,7 +287,7 @@ test('after a takeover, open deliveries cannot be settled, and the loop goes on'
   await look();
   expect(await promise).toMatchObject({ code: 'delivery_lost' });
   await expect(delivery.ack()).rejects.toMatchObject({
-    message: expect.stringContaining('another process has taken the consumer over'),
+    message: expect.stringContaining('taken the consumer over, or it was moved by hand'),
   });
   // One that was never handed out is lost, too.
   for (const payload of ['a', 'b']) {

@@ -1,9 +1,16 @@
 import type { Duration } from '../../config/define.ts';
-import { duration, isObject, type Kind, listOf, oneOf, text } from '../../kinds.ts';
+import { isObject, type Kind, listOf, oneOf, text } from '../../kinds.ts';
 import type { Stretch } from '../../log/by-hand/replay-stretch.ts';
 import type { SeekTarget } from '../../log/by-hand/seek.ts';
 import type { DeliveryFilter, DeliveryState } from '../../log/deliveries/filter.ts';
-import { checkedOptions, checkedValue, id, inputInvalid, time } from '../checked-options.ts';
+import {
+  anyDuration,
+  checkedOptions,
+  checkedValue,
+  id,
+  inputInvalid,
+  time,
+} from '../checked-options.ts';
 
 /** Selects dead letters: those that match everything given. */
 export type DeadLetterSelection = {
@@ -88,7 +95,6 @@ export function endOf(until: Date | Duration | null): Date | number | null {
   return checkedValue('pause(): until must be a Date or', END, until);
 }
 
-const LONG = { leastMs: 0, mostMs: Number.MAX_SAFE_INTEGER, most: '2^53 ms' };
 const ids = listOf(id, 'ids of notifications');
 const TARGET: Kind<SeekTarget> = {
   parse: (value) => oneOf('start', 'now').parse(value) ?? id.parse(value) ?? time.parse(value),
@@ -102,7 +108,7 @@ export const speed: Kind<number> = {
 };
 
 const END: Kind<Date | number> = {
-  parse: (value) => time.parse(value) ?? duration('2h', LONG).parse(value),
+  parse: (value) => time.parse(value) ?? anyDuration.parse(value),
   expected: "a duration from now like '2h'",
 };
 
@@ -110,8 +116,8 @@ const DEAD_LETTERS = {
   ids,
   consumers: listOf(text('an id'), 'ids of consumers'),
   error: text('a text'),
-  olderThan: duration('2h', LONG),
-  newerThan: duration('2h', LONG),
+  olderThan: anyDuration,
+  newerThan: anyDuration,
   channel: text('a channel'),
   key: text('a key'),
 };
