@@ -1,11 +1,11 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { runCli, startCli } from './helpers/cli.ts';
 import { compile } from './helpers/compiling.ts';
 import { useDatabase } from './helpers/database.ts';
-import { makeProject, printingConsumer } from './helpers/project.ts';
+import { linkPackages, makeProject, printingConsumer } from './helpers/project.ts';
 import { publish } from './helpers/publish.ts';
 import { until } from './helpers/wait.ts';
 
@@ -43,15 +43,13 @@ test.each(shown)('$file contains what is shown of it', ({ file, text }) => {
 });
 
 test('the blocks compile in strict mode', async () => {
-  expect(await compile(files, 'built')).toBe('');
+  expect(await compile(files, 'built', ['zod'])).toBe('');
 });
 
 /** The command that runs a block in a project with pgwatch and pg. */
 function settings() {
   const cwd = makeProject(files);
-  mkdirSync(join(cwd, 'node_modules'));
-  symlinkSync(ROOT, join(cwd, 'node_modules/pgwatch'));
-  symlinkSync(join(ROOT, 'node_modules/pg'), join(cwd, 'node_modules/pg'));
+  linkPackages(cwd, ['pg', 'zod']);
   return { cwd, env: { DATABASE_URL: database.url }, command: [process.execPath] as const };
 }
 
@@ -61,6 +59,7 @@ describe('the blocks run', () => {
     ['folder.ts', /^{"email":"ada@example\.com"}\n$/],
     ['reporter.ts', /^log is new; it starts at start\. { consumer: 'log' }$/m],
     ['hooks.ts', /^billing needs help: no such customer\n$/m],
+    ['channels.ts', /^add Durable LISTEN\nremove 1\n$/],
     ['operating.ts', /^retried [1-9]\d*\nunread 0\nconsumer_unknown\n$/],
   ];
   test.each(ending)('%s', async (file, stdout) => {

@@ -14,6 +14,7 @@ import { createPgwatch } from '../service/create.ts';
 import { checkGiven, configOf, type PgwatchOptions } from '../service/options.ts';
 import type { Pgwatch } from '../service/pgwatch.ts';
 import { type FailedAttempt, Recording } from './recording.ts';
+import { SILENT } from './silent.ts';
 
 /** What a consumer has made of the notifications it was given. */
 export type Drained = {
@@ -150,8 +151,6 @@ function withSearchPath(url: string, schema: string): string {
   return own.href;
 }
 
-const silent = () => {};
-const SILENT = { debug: silent, info: silent, warn: silent, error: silent };
 /** More than the attempts that a consumer has by default. */
 const ROUNDS_MAX = 50;
 const LIMIT = 1_000_000;

@@ -1,17 +1,19 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCli } from './cli.ts';
-import { makeProject } from './project.ts';
+import { linkPackages, makeProject } from './project.ts';
 
 /**
  * Compiles these files in strict mode, in a project that uses pgwatch. Returns the compiler's
  * messages, '' if there are none.
  * @param pgwatch 'types': only the types of a change; 'built': all of pgwatch, built before, and pg
+ * @param packages others that the files import
  */
 export async function compile(
   files: Record<string, string>,
   pgwatch: 'types' | 'built' = 'types',
+  packages: readonly string[] = [],
 ): Promise<string> {
   const compilerOptions = { ...STRICT, typeRoots: [join(ROOT, 'node_modules/@types')] };
   const folder = makeProject({
@@ -22,13 +24,7 @@ export async function compile(
       'node_modules/pgwatch/index.d.ts': readFileSync(join(ROOT, 'src/log/change.ts'), 'utf8'),
     }),
   });
-  if (pgwatch === 'built') {
-    mkdirSync(join(folder, 'node_modules'));
-    symlinkSync(ROOT, join(folder, 'node_modules/pgwatch'));
-    for (const name of ['pg', '@types']) {
-      symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
-    }
-  }
+  if (pgwatch === 'built') linkPackages(folder, ['pg', '@types', ...packages]);
   const command = [join(ROOT, 'node_modules/.bin/tsc'), '-p'] as const;
   const { stdout, stderr } = await runCli([folder], { command });
   return stdout + stderr;

@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
 /**
@@ -17,6 +18,14 @@ export function makeProject(files: Record<string, string>): string {
   return folder;
 }
 
+/** Installs pgwatch, built before, and packages that the repository has, as links. */
+export function linkPackages(folder: string, packages: readonly string[]): void {
+  const modules = join(folder, 'node_modules');
+  mkdirSync(modules);
+  symlinkSync(ROOT, join(modules, 'pgwatch'));
+  for (const name of packages) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+}
+
 /** The text of a consumer file whose handler prints each payload as JSON on stdout. */
 export function printingConsumer(id: string, channels: readonly string[]): string {
   return `export default {
@@ -29,4 +38,5 @@ export function printingConsumer(id: string, channels: readonly string[]): strin
 `;
 }
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MODULE = '{ "type": "module" }';

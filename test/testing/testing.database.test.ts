@@ -1,6 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DeadLetter, defineConsumer, notify, RetryAfter } from '../../src/index.ts';
-import { TestPgwatch, testDatabase, waitFor } from '../../src/testing.ts';
+import {
+  fakeContext,
+  fakeNotification,
+  TestPgwatch,
+  testDatabase,
+  waitFor,
+} from '../../src/testing.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /** Goal: people can test what they publish and what they consume, fast and side by side. */
@@ -109,6 +115,20 @@ describe('drain', () => {
     const consumer = { id: 'x', channels: [], handle() {} };
     await expect(own.drain(consumer)).rejects.toMatchObject({ code: 'consumer_invalid' });
   });
+});
+
+test('handlers can be called without a database', async () => {
+  const consumer = defineConsumer<{ n: number }>({
+    id: 'sum',
+    channels: ['orders'],
+    handle: ({ payload, key, attempt }, { consumerId }) => [payload.n, key, attempt, consumerId],
+  });
+  const notification = fakeNotification({ payload: { n: 1 }, key: 'a' });
+  expect(consumer.handle(notification, fakeContext())).toEqual([1, 'a', 1, 'test']);
+  expect(fakeNotification({ payload: 1 }).id).toBeGreaterThan(notification.id);
+  expect(() => fakeContext().db).toThrow('This context has no db');
+  const { db } = fakeContext({ db: 'mine' as never });
+  expect(db).toBe('mine');
 });
 
 test('published() tells what code has published, with pg or with SQL alone', async () => {
