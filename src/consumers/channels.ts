@@ -22,7 +22,10 @@ import {
 } from './schema.ts';
 
 /** Channels of any names and schemas. */
-export type AnyChannels = Pick<Channels<ChannelSchemas>, 'schemaOf' | 'requireKnown' | 'check'>;
+export type AnyChannels = Pick<
+  Channels<ChannelSchemas>,
+  'schemaOf' | 'requireKnown' | 'check' | 'checkAll'
+>;
 
 /**
  * Channels with the types of their payloads: a misspelt channel does not compile, a payload is
@@ -87,7 +90,7 @@ export class Channels<Schemas extends ChannelSchemas> implements SchemaByChannel
     notifications: readonly NewNotificationOn<Schemas>[],
     options: { apiSchema?: string } | null = {},
   ): Promise<number[]> {
-    for (const { channel, payload } of notifications) await this.check(channel, payload);
+    await this.checkAll(notifications);
     return notifyMany(client, notifications, options);
   }
 
@@ -127,6 +130,17 @@ export class Channels<Schemas extends ChannelSchemas> implements SchemaByChannel
       throw new PgwatchError('payload_invalid', `${channel}: ${thrown.message}.`, {
         cause: thrown,
       });
+    }
+  }
+
+  /**
+   * The same for each of many. What is no list of notifications is left to notifyMany() to refuse.
+   * @throws PgwatchError channel_invalid, payload_invalid
+   */
+  async checkAll(given: readonly { channel: string; payload: unknown }[]): Promise<void> {
+    if (!Array.isArray(given) || !given.every(isObject)) return;
+    for (const { channel, payload } of given as { channel: string; payload: unknown }[]) {
+      await this.check(channel, payload);
     }
   }
 

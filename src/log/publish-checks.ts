@@ -1,5 +1,6 @@
 import { PgwatchError, toError } from '../errors.ts';
-import type { Checked } from './publish-sql.ts';
+import { unknownOption } from '../suggest.ts';
+import type { CheckedNotification } from './publish-sql.ts';
 
 /** A notification to publish, whose payload is already JSON text. */
 export type Unchecked = {
@@ -10,7 +11,7 @@ export type Unchecked = {
 };
 
 /** @throws PgwatchError channel_invalid, input_invalid */
-export function checked({ channel, json, key, eventId }: Unchecked): Checked {
+export function checked({ channel, json, key, eventId }: Unchecked): CheckedNotification {
   return {
     channel: checkedChannel(channel),
     json,
@@ -23,6 +24,26 @@ export function checked({ channel, json, key, eventId }: Unchecked): Checked {
 export function objectOf<T>(value: T, what: string): T {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   throw notAs(what, 'an object', value);
+}
+
+/**
+ * The options given, if all of them exist.
+ * @param of what takes them, like "notify()"
+ * @throws PgwatchError input_invalid
+ */
+export function optionsOf<T extends object>(
+  given: T | null,
+  known: readonly string[],
+  of: string,
+): Partial<T> {
+  return onlyKnown(objectOf<Partial<T>>(given ?? {}, 'Options are'), known, of);
+}
+
+/** @throws PgwatchError input_invalid if it has others */
+export function onlyKnown<T extends object>(given: T, known: readonly string[], of: string): T {
+  const unknown = unknownOption(given, known, of);
+  if (unknown) throw new PgwatchError('input_invalid', unknown);
+  return given;
 }
 
 export function notAs(what: string, expected: string, value: unknown): PgwatchError {

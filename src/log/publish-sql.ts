@@ -4,7 +4,7 @@ import { qualified } from '../database/names.ts';
 export type NotifyQuery = { text: string; values: (string | null)[] };
 
 /** What is published, checked. */
-export type Checked = {
+export type CheckedNotification = {
   channel: string;
   json: string;
   key: string | null;
@@ -17,14 +17,17 @@ export type Checked = {
  */
 export function publishSql(
   apiSchema: string,
-  notifications: readonly [Checked, ...Checked[]],
+  notifications: readonly [CheckedNotification, ...CheckedNotification[]],
 ): NotifyQuery {
   const [first, ...others] = notifications;
   return others.length === 0 ? publishOne(apiSchema, first) : publishMany(apiSchema, notifications);
 }
 
 /** Each value is cast from text, because drivers encode it after the type of its parameter. */
-function publishOne(apiSchema: string, { channel, json, key, eventId }: Checked): NotifyQuery {
+function publishOne(
+  apiSchema: string,
+  { channel, json, key, eventId }: CheckedNotification,
+): NotifyQuery {
   return {
     text: `select ${qualified(apiSchema, 'smart_notify')}(
         $1::pg_catalog.text, $2::pg_catalog.text::pg_catalog.jsonb,
@@ -35,7 +38,10 @@ function publishOne(apiSchema: string, { channel, json, key, eventId }: Checked)
 }
 
 /** Event ids that others may also publish have to be taken in an order that all agree on. */
-function publishMany(apiSchema: string, notifications: readonly Checked[]): NotifyQuery {
+function publishMany(
+  apiSchema: string,
+  notifications: readonly CheckedNotification[],
+): NotifyQuery {
   const values = [
     notifications.map(({ channel }) => channel),
     notifications.map(({ json }) => json),

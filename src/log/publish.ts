@@ -3,7 +3,15 @@ import { fromSqlError, SQLSTATE, serverErrorIn } from '../database/sqlstate.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
 import { safeId } from './notification.ts';
-import { checked, notAs, objectOf, toJson, type Unchecked } from './publish-checks.ts';
+import {
+  checked,
+  notAs,
+  objectOf,
+  onlyKnown,
+  optionsOf,
+  toJson,
+  type Unchecked,
+} from './publish-checks.ts';
 import { type NotifyQuery, publishSql } from './publish-sql.ts';
 
 export type PublishOptions = {
@@ -14,6 +22,10 @@ export type PublishOptions = {
 };
 
 export type NewNotification = PublishOptions & { channel: string; payload: unknown };
+
+/** The names of PublishOptions. */
+export const PUBLISH_OPTIONS = ['key', 'eventId'];
+const FIELDS = ['channel', 'payload', ...PUBLISH_OPTIONS];
 
 /** The options of notify() and notifyQuery(). */
 type Options = PublishOptions & { apiSchema?: string | undefined };
@@ -35,7 +47,7 @@ export async function notify(
   payload: unknown,
   options: Options | null = {},
 ): Promise<number> {
-  const { notification, apiSchema } = readNotify(channel, payload, options);
+  const { notification, apiSchema } = readNotify('notify()', channel, payload, options);
   const [id] = await publishTexts(client, [notification], apiSchema);
   return id as number;
 }
@@ -54,7 +66,7 @@ export function notifyQuery(
   payload: unknown,
   options: Options | null = {},
 ): NotifyQuery {
-  const { notification, apiSchema } = readNotify(channel, payload, options);
+  const { notification, apiSchema } = readNotify('notifyQuery()', channel, payload, options);
   return publishSql(apiSchema, [checked(notification)]);
 }
 
@@ -72,15 +84,17 @@ export async function notifyMany(
 ): Promise<number[]> {
   if (!Array.isArray(notifications)) throw notAs('notifyMany() takes', 'an array', notifications);
   const texts = notifications.map((each: NewNotification) => {
-    const { payload, ...rest } = objectOf(each, 'A notification is');
+    const given = onlyKnown(objectOf(each, 'A notification is'), FIELDS, 'a notification');
+    const { payload, ...rest } = given;
     return { ...rest, json: toJson(payload) };
   });
-  const { apiSchema } = objectOf(options ?? {}, 'Options are');
+  const { apiSchema } = optionsOf(options, ['apiSchema'], 'notifyMany()');
   return publishTexts(client, texts, apiSchema ?? 'public');
 }
 
-function readNotify(channel: string, payload: unknown, options: Options | null) {
-  const { apiSchema = 'public', ...published } = objectOf(options ?? {}, 'Options are');
+function readNotify(of: string, channel: string, payload: unknown, options: Options | null) {
+  const given = optionsOf(options, [...PUBLISH_OPTIONS, 'apiSchema'], of);
+  const { apiSchema = 'public', ...published } = given;
   return { notification: { ...published, channel, json: toJson(payload) }, apiSchema };
 }
 

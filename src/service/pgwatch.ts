@@ -1,11 +1,16 @@
 import type { Config } from '../config/define.ts';
 import type { Consumer } from '../consumers/define.ts';
-import { requireTransaction } from '../database/open-transaction.ts';
-import type { Pool } from '../database/pool.ts';
 import type { PublishClient } from '../database/query-rows.ts';
 import { PgwatchError } from '../errors.ts';
 import { isObject, shown } from '../kinds.ts';
-import { type NewNotification, notify, notifyMany, type PublishOptions } from '../log/publish.ts';
+import {
+  type NewNotification,
+  notify,
+  notifyMany,
+  PUBLISH_OPTIONS,
+  type PublishOptions,
+} from '../log/publish.ts';
+import { optionsOf } from '../log/publish-checks.ts';
 import type { Reporter } from '../reporter.ts';
 import { inputInvalid } from './checked-options.ts';
 import type { Delivery } from './delivery.ts';
@@ -16,6 +21,7 @@ import { type GivenConsumers, givenConsumers, listenOptions } from './listen-arg
 import type { Listening, ListenOptions } from './listening.ts';
 import { Operations } from './operations.ts';
 import { checkGiven, configOf, type Given, type PgwatchOptions } from './options.ts';
+import { Publisher } from './publisher.ts';
 import type { SubscribeOptions } from './subscribe-options.ts';
 import { type Start, Subscription } from './subscription.ts';
 
@@ -42,8 +48,8 @@ export class Pgwatch extends Operations implements AsyncDisposable {
   /** What runs each consumer. */
   readonly #running = new Map<string, Running>();
   readonly #following = new Set<ProcessSubscription>();
+  readonly #publisher: Publisher;
   #config: Promise<Config> | undefined;
-  #publishing: Promise<Pool> | undefined;
   #closing: Promise<void> | undefined;
   #isClosed = false;
 
@@ -52,6 +58,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     super();
     this.#given = checkGiven(options);
     this.#reporter = this.#given.reporter ?? new LateReporter();
+    this.#publisher = new Publisher(this.#given.pool, this.#reporter, () => this.complete());
   }
 
   /**
@@ -88,10 +95,12 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     payload: unknown,
     options: PublishOptions & InTransaction = {},
   ): Promise<number> {
-    const { client, ...published } = options;
+    const { client, ...published } = optionsOf(options, ['client', ...PUBLISH_OPTIONS], 'notify()');
     const { apiSchema } = await this.complete();
     await this.#given.channels?.check(channel, payload);
-    return this.#publish(client, (to) => notify(to, channel, payload, { ...published, apiSchema }));
+    return this.#publisher.publish(client, (to) =>
+      notify(to, channel, payload, { ...published, apiSchema }),
+    );
   }
 
   /**
@@ -101,12 +110,12 @@ export class Pgwatch extends Operations implements AsyncDisposable {
    */
   async notifyMany(
     notifications: readonly NewNotification[],
-    { client }: InTransaction = {},
+    options: InTransaction = {},
   ): Promise<number[]> {
+    const { client } = optionsOf(options, ['client'], 'notifyMany()');
     const { apiSchema } = await this.complete();
-    const { channels } = this.#given;
-    for (const each of notifications) await channels?.check(each.channel, each.payload);
-    return this.#publish(client, (to) => notifyMany(to, notifications, { apiSchema }));
+    await this.#given.channels?.checkAll(notifications);
+    return this.#publisher.publish(client, (to) => notifyMany(to, notifications, { apiSchema }));
   }
 
   /**
@@ -203,7 +212,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     const running = new Set([...this.#running.values(), ...this.#following]);
     await Promise.all([...running].map((each) => each.stop()));
     this.#isClosed = true;
-    await (await this.#publishing)?.close();
+    await this.#publisher.close();
   }
 
   async #run(
@@ -231,26 +240,6 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     };
     begun.done.then(forget, forget);
     return begun;
-  }
-
-  async #publish<T>(client: PublishClient | undefined, work: (to: PublishClient) => Promise<T>) {
-    if (client) {
-      await requireTransaction(client);
-      return work(client);
-    }
-    if (this.#given.pool) return work(this.#given.pool);
-    this.#publishing ??= this.#openPool();
-    return (await this.#publishing).withClient(work);
-  }
-
-  async #openPool(): Promise<Pool> {
-    const config = await this.complete();
-    const onError = (error: Error) =>
-      this.#reporter.debug(`A connection for publishing failed: ${error.message}`);
-    const { Pool } = await import('../database/pool.ts');
-    const { usualTarget } = await import('../database/target.ts');
-    // With the settings of the user, because pgwatch.notify may be one of them.
-    return new Pool({ ...usualTarget(config), size: config.poolSize, sessions: 'user', onError });
   }
 
   protected complete(): Promise<Config> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { notify, notifyMany } from '../../src/log/publish.ts';
+import { notify, notifyMany, notifyQuery } from '../../src/log/publish.ts';
 import { useDatabase } from '../helpers/database.ts';
 
 /*
@@ -119,6 +119,24 @@ test('options that are null are ignored, and other values of a wrong type are na
     ['notifyMany() takes an array, not object.', () => notifyMany(client, {} as never)],
     ['A notification is an object, not null.', () => notifyMany(client, [null] as never)],
     ['A notification is an object, not string.', () => notifyMany(client, ['null'] as never)],
+    [
+      'keyy is not an option of notify(). Did you mean "key"? ' +
+        'Options are: key, eventId, apiSchema.',
+      () => notify(client, 'null', {}, { keyy: 'a' } as never),
+    ],
+    [
+      'uuid is not an option of notifyQuery(). Options are: key, eventId, apiSchema.',
+      async () => notifyQuery('null', {}, { uuid: 'a' } as never),
+    ],
+    [
+      'chanel is not an option of a notification. Did you mean "channel"? ' +
+        'Options are: channel, payload, key, eventId.',
+      () => notifyMany(client, [{ chanel: 'null', payload: 1 } as never]),
+    ],
+    [
+      'key is not an option of notifyMany(). Options are: apiSchema.',
+      () => notifyMany(client, [], { key: 'a' } as never),
+    ],
     ['Options are an object, not string.', () => notify(client, 'null', {}, 'key' as never)],
     ['Options are an object, not an array.', () => notifyMany(client, [], [] as never)],
   ];
