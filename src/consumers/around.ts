@@ -10,7 +10,8 @@ export function surrounded(consumer: Consumer, around: Around | null): Consumer 
     let running: Promise<unknown> | undefined;
     const call = () => {
       if (running) throw new Error('around() has made its call twice');
-      running = Promise.resolve(consumer.handleBatch(notifications, context));
+      // Async, because a handler may throw before its first await.
+      running = (async () => consumer.handleBatch(notifications, context))();
       // Whoever does not wait for it here waits below.
       running.catch(() => {});
       return running;

@@ -99,6 +99,20 @@ describe('around', () => {
     },
   );
 
+  test('if it catches what a handler throws before its first await, that counts', async () => {
+    const around: Around = async (call) => {
+      try {
+        await call();
+      } catch {}
+    };
+    const handle = () => {
+      throw new Error('the handler has failed');
+    };
+    expect(await errors(await run({}, { around, handle }, 'x'))).toEqual([
+      'the handler has failed',
+    ]);
+  });
+
   test('if it throws after the call, the effects are undone', async () => {
     const around: Around = async (call, { notifications }) => {
       await call();
