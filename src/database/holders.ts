@@ -20,12 +20,14 @@ export async function readHolders(
   }>(
     `select l.pid, nullif(a.application_name, '') as program, a.state, left(a.query, 60) as query,
        extract(epoch from clock_timestamp() - a.xact_start)::float8 * 1000 as ms
-     from pg_catalog.pg_locks as l
+     from (
+       select distinct pid from pg_catalog.pg_locks
+       where relation = any($1) and granted
+         and database = (select oid from pg_catalog.pg_database where datname = current_database())
+         and pid is distinct from pg_catalog.pg_backend_pid()
+         and ($2 or mode not in ('AccessShareLock', 'RowShareLock'))
+     ) as l
      left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-     where l.relation = any($1) and l.granted
-       and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-       and l.pid is distinct from pg_catalog.pg_backend_pid()
-       and ($2 or l.mode not in ('AccessShareLock', 'RowShareLock'))
      order by a.xact_start limit 3`,
     [tableOids, isExclusive],
   );

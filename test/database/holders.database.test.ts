@@ -20,3 +20,17 @@ test('a session that holds the same oid in another database is not a holder', as
   expect(await readHolders(client, [oid])).toMatch(/^pid \d+ is idle in transaction/);
   await Promise.all([own.query('rollback'), other.query('rollback')]);
 });
+
+test('a session that holds several tables is named once', async () => {
+  const [client, own] = [await here.connect(), await here.connect()];
+  await own.query('begin; lock table pgwatch.delivery, pgwatch.lease');
+  const { rows } = await here.query(
+    `select unnest('{pgwatch.delivery, pgwatch.lease}'::regclass[])::oid::int8::float8 as oid`,
+  );
+  const holders = await readHolders(
+    client,
+    rows.map(({ oid }) => oid),
+  );
+  expect(holders.match(/pid \d+/g)).toHaveLength(1);
+  await own.query('rollback');
+});
