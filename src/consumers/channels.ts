@@ -27,6 +27,9 @@ export type AnyChannels = Pick<
   'schemaOf' | 'requireKnown' | 'check' | 'checkAll'
 >;
 
+/** The schemas of channels: SchemasOf<typeof channels>. */
+export type SchemasOf<Given> = Given extends Channels<infer Schemas> ? Schemas : never;
+
 /**
  * Channels with the types of their payloads: a misspelt channel does not compile, a payload is
  * checked when it is published, and again when it is received. Whoever knows nothing of it can

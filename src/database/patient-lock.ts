@@ -47,7 +47,7 @@ export async function patientlyInSchema<T>(
   return patientlyLocked(
     {
       what: `schema ${schema}`,
-      readHolders: async () => readHolders(client, await readTables(client, schema), ALONE),
+      readHolders: async () => readHolders(client, await readTables(client, [schema]), ALONE),
       onWaiting: onWaiting ?? (() => {}),
       patienceMs: PATIENCE_MS,
       signal: new AbortController().signal,
@@ -56,12 +56,13 @@ export async function patientlyInSchema<T>(
   );
 }
 
-async function readTables(client: Queryable, schema: string): Promise<number[]> {
+/** The tables of schemas. */
+export async function readTables(client: Queryable, schemas: readonly string[]): Promise<number[]> {
   const { rows } = await client.query<{ oid: number }>(
     `select c.oid::int8::float8 as oid from pg_catalog.pg_class as c
-     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = $1
+     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any($1)
      where c.relkind in ('r', 'p')`,
-    [schema],
+    [schemas],
   );
   return rows.map(({ oid }) => oid);
 }

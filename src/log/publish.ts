@@ -2,6 +2,7 @@ import { type PublishClient, queryRows } from '../database/query-rows.ts';
 import { fromSqlError, SQLSTATE, serverErrorIn } from '../database/sqlstate.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
+import { usualApiSchema } from './api-schema.ts';
 import { safeId } from './notification.ts';
 import {
   checked,
@@ -36,7 +37,7 @@ type Options = PublishOptions & { apiSchema?: string | undefined };
  * if, and only if, that transaction commits. With a pool, it is published at once.
  * @param channel 1 to 63 bytes
  * @param payload anything that JSON can hold
- * @param options.apiSchema the schema of smart_notify; default 'public'
+ * @param options.apiSchema the schema of smart_notify; default 'public', or that of a TestPgwatch
  * @returns the notification's id
  * @throws PgwatchError channel_invalid, payload_invalid, input_invalid, event_id_taken,
  *   permission_denied, schema_missing
@@ -58,7 +59,7 @@ export async function notify(
  * id. Its values are strings or null; $1 to $4 occur once each, in order.
  * @param channel 1 to 63 bytes
  * @param payload anything that JSON can hold
- * @param options.apiSchema the schema of smart_notify; default 'public'
+ * @param options.apiSchema the schema of smart_notify; default 'public', or that of a TestPgwatch
  * @throws PgwatchError channel_invalid, payload_invalid, input_invalid
  */
 export function notifyQuery(
@@ -88,13 +89,13 @@ export async function notifyMany(
     const { payload, ...rest } = given;
     return { ...rest, json: toJson(payload) };
   });
-  const { apiSchema } = optionsOf(options, ['apiSchema'], 'notifyMany()');
-  return publishTexts(client, texts, apiSchema ?? 'public');
+  const given = optionsOf(options, ['apiSchema'], 'notifyMany()');
+  return publishTexts(client, texts, given.apiSchema ?? usualApiSchema());
 }
 
 function readNotify(of: string, channel: string, payload: unknown, options: Options | null) {
   const given = optionsOf(options, [...PUBLISH_OPTIONS, 'apiSchema'], of);
-  const { apiSchema = 'public', ...published } = given;
+  const { apiSchema = usualApiSchema(), ...published } = given;
   return { notification: { ...published, channel, json: toJson(payload) }, apiSchema };
 }
 

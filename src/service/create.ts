@@ -1,5 +1,4 @@
-import type { ChannelSchemas } from '../consumers/channel-types.ts';
-import type { Channels } from '../consumers/channels.ts';
+import type { AnyChannels } from '../consumers/channels.ts';
 import type { PgwatchOptions } from './options.ts';
 import { Pgwatch } from './pgwatch.ts';
 import type { PgwatchOn } from './pgwatch-on.ts';
@@ -9,9 +8,9 @@ import type { PgwatchOn } from './pgwatch-on.ts';
  * and checks them.
  * @throws PgwatchError config_invalid
  */
-export function createPgwatch<Schemas extends ChannelSchemas>(
-  options: PgwatchOptions & { channels: Channels<Schemas> },
-): PgwatchOn<Schemas>;
+export function createPgwatch<Given extends AnyChannels>(
+  options: PgwatchOptions & { channels: Given },
+): PgwatchOn<Given>;
 export function createPgwatch(options?: PgwatchOptions): Pgwatch;
 export function createPgwatch(options: PgwatchOptions = {}): Pgwatch {
   return new Pgwatch(options);

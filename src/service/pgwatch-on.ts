@@ -1,6 +1,5 @@
 import type {
   ChannelOf,
-  ChannelSchemas,
   NewNotificationOn,
   NotificationFrom,
   PublishedOn,
@@ -8,6 +7,7 @@ import type {
   ReadOf,
   ReceivedFrom,
 } from '../consumers/channel-types.ts';
+import type { AnyChannels, SchemasOf } from '../consumers/channels.ts';
 import type { PublishOptions } from '../log/publish.ts';
 import type { Delivery } from './delivery.ts';
 import type { EveryProcessOptions } from './every-process/options.ts';
@@ -15,11 +15,13 @@ import type { InTransaction, Pgwatch } from './pgwatch.ts';
 import type { SubscribeOptions } from './subscribe-options.ts';
 import type { Subscription } from './subscription.ts';
 
-/** A Pgwatch that knows its channels and the payloads on them; see Pgwatch for the methods. */
-export type PgwatchOn<Schemas extends ChannelSchemas> = Omit<
-  Pgwatch,
-  'notify' | 'notifyMany' | 'subscribe'
-> & {
+/**
+ * A Pgwatch that knows its channels, as defineChannels() returns them, and the payloads on them:
+ * PgwatchOn<typeof channels>. See Pgwatch for the methods.
+ */
+export type PgwatchOn<Given extends AnyChannels> = OnSchemas<SchemasOf<Given>>;
+
+type OnSchemas<Schemas> = Omit<Pgwatch, 'notify' | 'notifyMany' | 'subscribe'> & {
   /** @throws PgwatchError as Pgwatch.notify; payload_invalid if the payload does not match */
   notify<Channel extends ChannelOf<Schemas>>(
     channel: Channel,

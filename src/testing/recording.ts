@@ -1,25 +1,26 @@
 import type { Around } from '../consumers/define.ts';
+import type { hooksOf, NewDeadLetter } from '../consumers/hooks.ts';
 import { failureOf, type Outcome, outcomesOf } from '../consumers/outcome.ts';
 import type { Notification } from '../log/notification.ts';
+import type { Drained, FailedAttempt } from './drained.ts';
+import { plain } from './plain.ts';
 
-/** An attempt that failed. */
-export type FailedAttempt = { notification: Notification; attempt: number; error: Error };
-
-/** Records the outcome of each call of a consumer. */
+/** Records the outcome of each call of a consumer, and its dead letters. Its hooks do that. */
 export class Recording {
   readonly #handled = new Map<number, Notification>();
   /** By notification and attempt. */
   readonly #failed = new Map<string, FailedAttempt>();
+  readonly #dead: Drained['dead'] = [];
   readonly #isBatch: boolean;
-  readonly #within: Around;
+  readonly #hooks: ReturnType<typeof hooksOf>;
 
   /**
    * @param isBatch whether the consumer has handleBatch
-   * @param within surrounds the calls, too
+   * @param hooks are called, too
    */
-  constructor(isBatch: boolean, within: Around = (call) => call()) {
+  constructor(isBatch: boolean, hooks: ReturnType<typeof hooksOf>) {
     this.#isBatch = isBatch;
-    this.#within = within;
+    this.#hooks = hooks;
   }
 
   /** Surrounds the calls of the consumer. */
@@ -39,7 +40,8 @@ export class Recording {
       }
     };
     try {
-      await this.#within(recorded, scope);
+      const { around } = this.#hooks;
+      await (around ? around(recorded, scope) : recorded());
     } catch (thrown) {
       outcomes = failed(thrown);
       throw thrown;
@@ -50,17 +52,23 @@ export class Recording {
     }
   };
 
-  /** What was handled, in that order. */
-  get handled(): Notification[] {
-    return [...this.#handled.values()];
+  readonly onDead = async (deadLetter: NewDeadLetter): Promise<void> => {
+    const { notificationId: id, attempts, error, notification } = deadLetter;
+    const copy = notification && plain(notification);
+    this.#dead.push({ id, attempts, error: error.message, notification: copy });
+    await this.#hooks.onDead?.(deadLetter);
+  };
+
+  get drained(): Drained {
+    return {
+      handled: [...this.#handled.values()],
+      failed: [...this.#failed.values()],
+      dead: this.#dead.toSorted((a, b) => a.id - b.id),
+    };
   }
 
-  /** The attempts that failed, in order. */
-  get failed(): FailedAttempt[] {
-    return [...this.#failed.values()];
-  }
-
-  #note(notification: Notification, outcome: Outcome): void {
+  #note(given: Notification, outcome: Outcome): void {
+    const notification = plain(given);
     const { id, attempt } = notification;
     const name = `${id} ${attempt}`;
     // A call that was undone because of another one is repeated, as the same attempt.

@@ -1,101 +1,112 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/define.ts';
+import type { AnyChannels } from '../consumers/channels.ts';
 import type { ConsumerDefinition } from '../consumers/define.ts';
+import { definedConsumers } from '../consumers/defined.ts';
+import { hooksOf } from '../consumers/hooks.ts';
 import { withConnection } from '../database/connect.ts';
 import { directTarget } from '../database/target.ts';
 import { createTestSchema, dropTestSchemas } from '../database/test-schemas.ts';
-import { PgwatchError } from '../errors.ts';
+import { takeForTest } from '../log/api-schema.ts';
 import { makeDue } from '../log/by-hand/due-now.ts';
 import type { Notification } from '../log/notification.ts';
 import type { NewNotification } from '../log/publish.ts';
 import { readAll } from '../log/read-all.ts';
 import { withAccess } from '../service/access.ts';
 import { createPgwatch } from '../service/create.ts';
-import { checkGiven, configOf, type PgwatchOptions } from '../service/options.ts';
+import { checkGiven, configOf } from '../service/options.ts';
 import type { Pgwatch } from '../service/pgwatch.ts';
-import { type FailedAttempt, Recording } from './recording.ts';
-import { SILENT } from './silent.ts';
+import type { Drained, ReceivedBy } from './drained.ts';
+import type { OnChannels } from './on-channels.ts';
+import { plain } from './plain.ts';
+import { Recording } from './recording.ts';
+import { runToEnd } from './run-to-end.ts';
+import { type TestOptions, type TestPgwatchOptions, testOptions } from './test-options.ts';
 
-/** What a consumer has made of the notifications it was given. */
-export type Drained = {
-  /** Those that it handled, in the order in which it did. */
-  handled: Notification[];
-  /** The attempts that failed, in order. */
-  failed: FailedAttempt[];
-  /** Those that became dead letters, in order of id. */
-  dead: { id: number; attempts: number; error: string }[];
-};
+/**
+ * A TestPgwatch that knows its channels, as defineChannels() returns them, and the payloads on
+ * them: TestPgwatchOn<typeof channels>.
+ */
+export type TestPgwatchOn<Given extends AnyChannels> = Omit<
+  TestPgwatch,
+  keyof OnChannels<AnyChannels>
+> &
+  OnChannels<Given>;
 
 /**
  * A pgwatch for one test: its log is in a schema of its own, so tests that run side by side see
- * nothing of each other. Close it at the end: that drops the schema.
+ * nothing of each other. notify() and the like publish there, too, while it is the only one that is
+ * open in the process. Close it at the end: that drops the schema.
  */
 export class TestPgwatch implements AsyncDisposable {
   /** Publishes and runs consumers, in the schema of the test. */
   readonly pgwatch: Pgwatch;
   /** Options for createPgwatch() in the code under test, or for a config. */
-  readonly options: PgwatchOptions & { url: string; schema: string; apiSchema: string };
+  readonly options: TestOptions;
   readonly #config: Config;
+  readonly #release: () => void;
 
-  private constructor(options: TestPgwatch['options'], config: Config) {
+  private constructor(options: TestOptions, config: Config) {
     this.options = options;
     this.#config = config;
     this.pgwatch = createPgwatch(options);
+    this.#release = takeForTest(options.apiSchema);
   }
 
   /**
    * Creates the schema, and installs pgwatch there.
-   * @param options.url the database; further options as for createPgwatch()
+   * @param options as for createPgwatch(), except pool and the schemas; url is the database, by
+   *   default that of DATABASE_URL
    * @throws PgwatchError connection_failed, config_invalid, permission_denied
    */
-  static async open(options: PgwatchOptions & { url: string }): Promise<TestPgwatch> {
+  static async open<Given extends AnyChannels>(
+    options: TestPgwatchOptions & { channels: Given },
+  ): Promise<TestPgwatchOn<Given>>;
+  static async open(options?: TestPgwatchOptions): Promise<TestPgwatch>;
+  static async open(options: TestPgwatchOptions = {}): Promise<object> {
     const schema = `pgwatch_test_${randomBytes(6).toString('hex')}`;
-    const apiSchema = `${schema}_api`;
-    const url = withSearchPath(options.url, apiSchema);
-    const reporter = options.reporter ?? SILENT;
-    const own = { pollInterval: '50ms', ...options, url, schema, apiSchema, reporter };
+    const own = await testOptions(options, schema);
     const config = await configOf(checkGiven(own));
     await withConnection(directTarget(config), (client) => createTestSchema(client, config));
     const test = new TestPgwatch(own, config);
-    await test.pgwatch.migrate();
+    try {
+      await test.pgwatch.migrate();
+    } catch (thrown) {
+      await test.close();
+      throw thrown;
+    }
     return test;
   }
 
-  /** The database, with the schema of the test on the search path, for SQL that publishes. */
+  /**
+   * The database, with the schema of the test first on the search path: SQL publishes there, and
+   * tables that are created without a schema are in it, and dropped with it.
+   */
   get url(): string {
     return this.options.url;
   }
 
   /**
    * Runs a consumer until nothing is left for it: retries come at once, as if their time had
-   * passed. What is in the log and has not been handled counts, too.
+   * passed. What is in the log and has not been handled counts, too, whatever its option from says.
    * @param notifications published first; default none
    * @throws PgwatchError consumer_invalid; handler_failed if it asks to be called again for ever
    */
-  async drain(
-    consumer: ConsumerDefinition,
+  async drain<Definition extends ConsumerDefinition>(
+    consumer: Definition,
     notifications: readonly NewNotification[] = [],
-  ): Promise<Drained> {
+  ): Promise<Drained<ReceivedBy<Definition>>> {
+    // Before anything is published.
+    definedConsumers([consumer]);
     await this.pgwatch.notifyMany(notifications);
-    const { around } = this.options;
-    const recording = new Recording('handleBatch' in consumer, around);
     const { id = '' } = consumer;
-    await using pgwatch = createPgwatch({ ...this.options, around: recording.around });
-    for (let round = 1; ; round += 1) {
-      const listening = await pgwatch.listen([consumer], { once: true });
-      await listening.done.catch(unlessFailed);
-      if ((await this.skipWaits(id)) === 0) break;
-      if (round === ROUNDS_MAX) throw endless(id);
-    }
-    const dead = await this.pgwatch.deadLetters.list({ consumers: [id], limit: LIMIT });
-    const { handled, failed } = recording;
-    return {
-      handled,
-      failed,
-      dead: dead
-        .map(({ id, attempts, lastError }) => ({ id, attempts, error: lastError?.message ?? '' }))
-        .sort((a, b) => a.id - b.id),
-    };
+    const recording = new Recording('handleBatch' in consumer, hooksOf(this.#config));
+    const { around, onDead } = recording;
+    const pgwatch = createPgwatch({ ...this.options, around, onDead });
+    const fromStart = { ...consumer, from: 'start' as const };
+    await runToEnd(pgwatch, fromStart, () => this.skipWaits(id)).finally(() => pgwatch.close());
+    // The recording does not know what the consumer receives.
+    return recording.drained as Drained<ReceivedBy<Definition>>;
   }
 
   /**
@@ -103,8 +114,8 @@ export class TestPgwatch implements AsyncDisposable {
    * @param channel a channel, or a pattern like 'orders.*'; default: all channels
    */
   async published(channel = '*'): Promise<Notification[]> {
-    return withAccess(this.#config, { mode: 'read' }, (client, { schema }) =>
-      readAll(client, schema, [channel]),
+    return withAccess(this.#config, { mode: 'read' }, async (client, { schema }) =>
+      (await readAll(client, schema, [channel])).map(plain),
     );
   }
 
@@ -119,8 +130,12 @@ export class TestPgwatch implements AsyncDisposable {
     );
   }
 
-  /** Stops what runs here, and drops the schema with everything in it. */
+  /**
+   * Stops what runs in pgwatch, and drops the schema with everything in it.
+   * @throws PgwatchError table_locked if a transaction that was left open uses it
+   */
   async close(): Promise<void> {
+    this.#release();
     await this.pgwatch.close();
     await withConnection(directTarget(this.#config), (client) =>
       dropTestSchemas(client, this.#config),
@@ -131,26 +146,3 @@ export class TestPgwatch implements AsyncDisposable {
     await this.close();
   }
 }
-
-function unlessFailed(thrown: unknown): void {
-  if (!(thrown instanceof PgwatchError) || thrown.code !== 'handler_failed') throw thrown;
-}
-
-function endless(id: string): PgwatchError {
-  return new PgwatchError(
-    'handler_failed',
-    `${id} still waits for retries after ${ROUNDS_MAX} rounds: does it throw RetryAfter each time?`,
-  );
-}
-
-function withSearchPath(url: string, schema: string): string {
-  const own = new URL(url);
-  const given = own.searchParams.get('options');
-  const path = `-c search_path=${schema},public`;
-  own.searchParams.set('options', given ? `${given} ${path}` : path);
-  return own.href;
-}
-
-/** More than the attempts that a consumer has by default. */
-const ROUNDS_MAX = 50;
-const LIMIT = 1_000_000;

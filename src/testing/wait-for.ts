@@ -1,18 +1,23 @@
 import type { Duration } from '../config/define.ts';
-import { formatDuration, parseDurationMs } from '../time.ts';
+import { duration } from '../kinds.ts';
+import { checkedOptions } from '../service/checked-options.ts';
+import { formatDuration } from '../time.ts';
 
 /**
  * Waits until something is true, looking every few milliseconds.
  * @param predicate may be async; what it throws counts as "not yet"
  * @param options.timeout default '5s'
  * @returns what the predicate returned
+ * @throws PgwatchError input_invalid
  * @throws Error after the timeout, with what the predicate threw last as its cause
  */
 export async function waitFor<T>(
   predicate: () => T | Promise<T>,
-  { timeout = '5s' }: { timeout?: Duration } = {},
+  options: { timeout?: Duration } = {},
 ): Promise<T> {
-  const timeoutMs = parseDurationMs(timeout) ?? Number.NaN;
+  const { timeout: timeoutMs = 5000 } = checkedOptions('waitFor()', options, {
+    timeout: duration('5s'),
+  });
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     let cause: unknown;
@@ -22,8 +27,7 @@ export async function waitFor<T>(
     } catch (thrown) {
       cause = thrown;
     }
-    // Also if the timeout is none.
-    if (!(performance.now() < deadline)) {
+    if (performance.now() >= deadline) {
       const after = formatDuration(timeoutMs);
       throw new Error(`waitFor() gave up after ${after}: ${predicate}`, { cause });
     }

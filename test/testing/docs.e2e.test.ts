@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import * as testing from '../../src/testing.ts';
 import { runCli } from '../helpers/cli.ts';
 import { compile } from '../helpers/compiling.ts';
 import { linkPackages, makeProject } from '../helpers/project.ts';
@@ -35,11 +36,11 @@ test('each block names its file, and all compile in strict mode', async () => {
 
 test('the tests with vitest pass', async () => {
   const command = [process.execPath, join(ROOT, 'node_modules/vitest/vitest.mjs')] as const;
-  const args = ['run', 'handler', 'database'];
+  const args = ['run', 'handler', 'database', 'loop'];
   const options = { cwd: makeTestProject(), command, env: { NO_COLOR: '1' } };
   const { exitCode, stdout, stderr } = await runCli(args, options);
   expect([exitCode, stderr]).toEqual([0, '']);
-  expect(stdout).toMatch(/Tests.* 4 passed/);
+  expect(stdout).toMatch(/Tests.* 5 passed/);
 }, 90_000);
 
 test('the test with node:test passes', async () => {
@@ -48,3 +49,9 @@ test('the test with node:test passes', async () => {
   const { exitCode, stdout } = await runCli(args, { cwd: makeTestProject(), command });
   expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/pass 1/)]);
 }, 90_000);
+
+test('the page names everything that pgwatch/testing has', () => {
+  const names = Object.keys(testing);
+  expect(names).toContain('TestPgwatch');
+  expect(names.filter((name) => !page.includes(name))).toEqual([]);
+});
