@@ -1,10 +1,10 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Control } from '../../src/daemon/control/control.ts';
 import { connect } from '../../src/database/connect.ts';
 import { Pool } from '../../src/database/pool.ts';
 import { keepsSession, withOwnSettings } from '../../src/database/pooler.ts';
 import { collecting, startDaemon, startTailing } from '../helpers/daemon.ts';
-import { useDatabase } from '../helpers/database.ts';
+import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { filesOnly, handlersOnly } from '../helpers/doors/only.ts';
 import { findPgBouncer, type PgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { publish, publishRange } from '../helpers/publish.ts';
@@ -30,6 +30,7 @@ if (!program) {
 
 describe.skipIf(!program)('behind PgBouncer', () => {
   const database = useDatabase();
+  afterEach(() => emptyLog(database));
 
   async function startPooler(settings: Record<string, string | number>): Promise<PgBouncer> {
     const pooler = await startPgBouncer(program, database.url, settings);
@@ -101,7 +102,6 @@ describe.skipIf(!program)('behind PgBouncer', () => {
       await expect(daemon.ended).rejects.toMatchObject(refused);
       await daemon.stop().catch(() => {});
     }
-    await database.query('delete from pgwatch.consumer_progress');
   });
 
   partTest.each(some([0, 1]))(
