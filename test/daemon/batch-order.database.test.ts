@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { DeadLetter, RetryAfter } from '../../src/consumers/outcome.ts';
-import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
-import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { changeDead } from '../helpers/change-dead.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
 import { handlersOnly } from '../helpers/doors/only.ts';
@@ -91,8 +90,7 @@ test.each(some(how))(
     expect(calls).toEqual([['other']]);
     mend();
     const client = await database.connect();
-    const filter = { ...NO_FILTER, ids: [rows[0]?.id as number] };
-    await changeBatch(client, 'pgwatch', { action: 'retry', filter, isDryRun: false });
+    await changeDead(client, 'retry', { ids: [rows[0]?.id as number] });
     await until('the next one is called', () => calls.flat().includes('behind'));
     expect(calls.flat()).toEqual(['other', 'bad', 'behind']);
   },

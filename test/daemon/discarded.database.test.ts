@@ -2,11 +2,10 @@ import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
-import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { seekPosition } from '../../src/log/by-hand/seek.ts';
-import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { forgetRemoved } from '../../src/log/retention/clean-log.ts';
+import { changeDead } from '../helpers/change-dead.ts';
 import type { TestDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
@@ -29,8 +28,7 @@ beforeAll(async () => {
   client = await database.connect();
 });
 
-const discard = () =>
-  changeBatch(client, 'pgwatch', { action: 'discard', filter: NO_FILTER, isDryRun: false });
+const discard = () => changeDead(client, 'discard');
 
 const reason = async (id: number) => {
   const { answers } = await explain(client, database.config, { id, consumerId: 'c' });

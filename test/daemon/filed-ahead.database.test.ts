@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
-import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { fileReplay } from '../../src/log/by-hand/replay-file.ts';
-import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { changeDead } from '../helpers/change-dead.ts';
 import { collecting, startDaemon } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
@@ -127,7 +126,7 @@ test('a dead letter ahead of the position that is retried waits, too', async () 
   let isRetried = false;
   const retry = async () => {
     const client = await database.connect();
-    await changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false });
+    await changeDead(client, 'retry');
     isRetried = true;
   };
   await until('both are handled', () => seen.length >= 2 || `${seen}`);

@@ -1,12 +1,11 @@
 import type { Client } from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DeadLetter } from '../../src/consumers/outcome.ts';
-import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { type SeekTarget, seekPosition } from '../../src/log/by-hand/seek.ts';
 import { planSeek } from '../../src/log/by-hand/seek-plan.ts';
-import { NO_FILTER } from '../../src/log/deliveries/filter.ts';
 import { slotOf } from '../../src/log/leases/lease.ts';
 import type { Notification } from '../../src/log/notification.ts';
+import { changeDead } from '../helpers/change-dead.ts';
 import { collecting } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { useDelivering } from '../helpers/delivering.ts';
@@ -82,7 +81,7 @@ test.each(
   isMended = true;
   seen.length = 0;
   // There is no dead letter any more.
-  await changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false });
+  await changeDead(client, 'retry');
   await tail(consumer);
   await until('all are handled', () => seen.includes(12) || `${seen}`);
   expect(seen).toEqual(numbers(12));

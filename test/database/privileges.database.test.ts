@@ -9,7 +9,6 @@ import { readCoverage, readRowChanges } from '../../src/inspect/history/read.ts'
 import { findSubject } from '../../src/inspect/history/subject.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { explain } from '../../src/inspect/why/explain.ts';
-import { changeBatch } from '../../src/log/by-hand/dead-letter-change.ts';
 import { pauseConsumer, resumeConsumer } from '../../src/log/by-hand/pause.ts';
 import { cancelReplays, fileReplay } from '../../src/log/by-hand/replay-file.ts';
 import { countStretch } from '../../src/log/by-hand/replay-stretch.ts';
@@ -44,6 +43,7 @@ import { cleanLog, forgetRemoved } from '../../src/log/retention/clean-log.ts';
 import { readPinning } from '../../src/log/retention/pins.ts';
 import { planCleanup } from '../../src/log/retention/plan.ts';
 import { lockCleanup } from '../../src/log/retention/steps.ts';
+import { changeDead } from '../helpers/change-dead.ts';
 import { startTailing } from '../helpers/daemon.ts';
 import { useDatabase } from '../helpers/database.ts';
 import { addDelivery } from '../helpers/deliveries.ts';
@@ -126,15 +126,9 @@ const ACTIONS: Record<string, Action> = {
       expect(notification?.payload).toEqual({ n: 1 });
     }
   }),
-  'preview a retry': readable((client) =>
-    changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: true }),
-  ),
-  'retry dead letters': consume((client) =>
-    changeBatch(client, 'pgwatch', { action: 'retry', filter: NO_FILTER, isDryRun: false }),
-  ),
-  'discard dead letters': consume((client) =>
-    changeBatch(client, 'pgwatch', { action: 'discard', filter: NO_FILTER, isDryRun: false }),
-  ),
+  'preview a retry': readable((client) => changeDead(client, 'retry', { isDryRun: true })),
+  'retry dead letters': consume((client) => changeDead(client, 'retry')),
+  'discard dead letters': consume((client) => changeDead(client, 'discard')),
   'arm the doorbell': consume(async (client) => {
     await armDoorbell(client, 'pgwatch', ['ch']);
     await disarmDoorbell(client, 'pgwatch', ['ch']);

@@ -8,6 +8,7 @@ import {
   suspectAll,
 } from '../../log/deliveries/standing.ts';
 import { inheritDeliveries } from '../../log/leases/inherit.ts';
+import { lockLeases } from '../../log/leases/lock-leases.ts';
 import { absorbLeases } from '../../log/leases/settle.ts';
 import { skipToNewest } from '../../log/leases/skip.ts';
 import { readNewestPosition } from '../../log/positions/beginning.ts';
@@ -61,6 +62,8 @@ export async function takeConsumer(
     if (!taken) return null;
     const isSuspect =
       taken.previousOwner !== null && (taken.previousOwner !== daemonId || isDoubted);
+    // If it was shared until now. Before the deliveries, as every transaction locks them.
+    await lockLeases(client, schema, consumerId);
     const calls = new Map(excused.map(({ id, attempt }) => [id, attempt]));
     await takeBackAttempts(client, schema, consumerId, calls);
     const scope = { consumerId, isOrdered: order === 'key' };

@@ -4,6 +4,7 @@ import { withTransaction } from '../../database/transaction.ts';
 import { channelTest } from '../../log/channels.ts';
 import { takeBackAttempts } from '../../log/deliveries/attempts.ts';
 import { readHavingDead, readNextDueMs } from '../../log/deliveries/standing.ts';
+import { lockSharedConsumer } from '../../log/leases/lease.ts';
 import { absorbLeases, type FreeLeases, freeLeases } from '../../log/leases/settle.ts';
 import type { ReadPage } from '../../log/page.ts';
 import type { ConsumerState } from '../../log/positions/activity.ts';
@@ -251,8 +252,11 @@ export class SharedRunner {
     const { id: consumerId, order } = calling.consumer;
     await pool.withClient((client) =>
       withTransaction(client, async () => {
+        const isOrdered = order === 'key';
+        // Other leases are locked after the freed ones, whatever their ids.
+        if (isOrdered) await lockSharedConsumer(client, schema, consumerId);
         const freed = await freeLeases(client, schema, { consumerId, daemonId, isDead: true });
-        if (freed > 0 && order === 'key') {
+        if (freed > 0 && isOrdered) {
           await absorbLeases(client, schema, consumerId, 'unordered');
         }
       }),

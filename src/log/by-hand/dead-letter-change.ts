@@ -9,6 +9,7 @@ import {
 } from '../deliveries/filter.ts';
 import { safeId } from '../notification.ts';
 import { tellDaemons } from '../positions/daemons.ts';
+import { lockPosition, lockTaking } from './locks.ts';
 
 /** What can be done with dead letters: deliver them again, or delete them. */
 export type DeadLetterAction = 'retry' | 'discard';
@@ -32,19 +33,41 @@ export type DeadLetterChange = {
 
 /**
  * Applies the action to all matching deliveries in batches, one transaction each, and yields each
- * batch. Each delivery is processed once, however often it fails in the meantime.
+ * batch, which is of one consumer. Each delivery is processed once, however often it fails in the
+ * meantime.
  */
 export async function* changeDeadLetters(
   client: ClientBase,
   schema: string,
   change: DeadLetterChange,
 ): AsyncGenerator<Picked[]> {
-  let batch: Picked[] = [];
-  do {
-    const after = batch.at(-1) ?? null;
-    batch = await withTransaction(client, () => changeBatch(client, schema, change, after));
-    yield batch;
-  } while (batch.length === BATCH_ROWS);
+  for (const consumerId of await findConsumers(client, schema, change)) {
+    let batch: Picked[] = [];
+    do {
+      const part = { consumerId, afterId: batch.at(-1)?.id ?? 0 };
+      batch = await withTransaction(client, () => changeBatch(client, schema, change, part));
+      yield batch;
+    } while (batch.length === BATCH_ROWS);
+  }
+}
+
+/** Finds the consumers with matching deliveries. */
+async function findConsumers(
+  client: ClientBase,
+  schema: string,
+  change: DeadLetterChange,
+): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `select distinct d.consumer_id as id from ${qualified(schema, 'delivery')} as d
+     where ${filterSql(schema)} order by id`,
+    filterValues(pickedBy(change)),
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** What is picked, however the filter is set: see DeadLetterChange. */
+function pickedBy({ filter }: DeadLetterChange): DeliveryFilter {
+  return { ...filter, state: filter.ids ? null : 'dead' };
 }
 
 /**
@@ -54,13 +77,17 @@ export async function* changeDeadLetters(
  * starts with no attempts. A delivery that waits for a retry, selected by id, is due at once.
  * Others that were selected stay as they are.
  */
-export async function changeBatch(
+async function changeBatch(
   client: ClientBase,
   schema: string,
   change: DeadLetterChange,
-  after: Pick<Picked, 'consumerId' | 'id'> | null = null,
+  part: Part,
 ): Promise<Picked[]> {
-  const batch = await pick(client, schema, change, after);
+  if (!change.isDryRun) {
+    await lockTaking(client, schema, part.consumerId);
+    await lockPosition(client, schema, part.consumerId);
+  }
+  const batch = await pick(client, schema, change, part);
   const changed = batch.filter(({ isChanged }) => isChanged);
   if (change.isDryRun || changed.length === 0) return batch;
   await client.query(changeSql(schema)[change.action], [
@@ -71,25 +98,25 @@ export async function changeBatch(
   return batch;
 }
 
-/** Reads the next ones in the order of the primary key, and locks them unless it is a dry run. */
+/** The deliveries of a consumer that come after an id. */
+type Part = { consumerId: string; afterId: number };
+
+/** Reads the next ones in the order of their ids, and locks them unless it is a dry run. */
 async function pick(
   client: ClientBase,
   schema: string,
-  { action, filter, isDryRun }: DeadLetterChange,
-  after: Pick<Picked, 'consumerId' | 'id'> | null,
+  change: DeadLetterChange,
+  { consumerId: ofConsumer, afterId }: Part,
 ): Promise<Picked[]> {
+  const { action, isDryRun } = change;
   const { rows } = await client.query(
     `select d.consumer_id, d.notification_id::text as id, d.key, d.state
      from ${qualified(schema, 'delivery')} as d
      where ${filterSql(schema)}
-       and ($9::text is null or (d.consumer_id, d.notification_id) > ($9, $10::bigint))
-     order by d.consumer_id, d.notification_id limit ${BATCH_ROWS}
+       and d.consumer_id = $9 and d.notification_id > $10::bigint
+     order by d.notification_id limit ${BATCH_ROWS}
      ${isDryRun ? '' : 'for update of d'}`,
-    [
-      ...filterValues({ ...filter, state: filter.ids ? null : 'dead' }),
-      after?.consumerId ?? null,
-      after?.id ?? null,
-    ],
+    [...filterValues(pickedBy(change)), ofConsumer, afterId],
   );
   return (rows as PickedRow[]).map(({ consumer_id: consumerId, id, key, state }) => ({
     consumerId,

@@ -13,11 +13,15 @@ export async function makeDue(
   schema: string,
   consumerId: string | null,
 ): Promise<number> {
+  const delivery = qualified(schema, 'delivery');
   return withTransaction(client, async () => {
+    // Ordered by id, as deliveries are locked everywhere.
     const { rowCount } = await client.query(
-      `update ${qualified(schema, 'delivery')}
-       set next_attempt_at = least(next_attempt_at, now())
-       where state = 'retry' and ($1::text is null or consumer_id = $1)`,
+      `update ${delivery} set next_attempt_at = least(next_attempt_at, now())
+       where (consumer_id, notification_id) in (
+         select consumer_id, notification_id from ${delivery}
+         where state = 'retry' and ($1::text is null or consumer_id = $1)
+         order by consumer_id, notification_id for update)`,
       [consumerId],
     );
     await tellDaemons(client, schema, 'retry');

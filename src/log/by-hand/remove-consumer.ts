@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { settingsSql, withTransaction } from '../../database/transaction.ts';
 import { readLags } from '../positions/lag.ts';
-import { lockLeases } from './locks.ts';
+import { lockPending, lockTaking } from './locks.ts';
 
 /** What is removed with a consumer. */
 export type Removed = {
@@ -35,6 +35,7 @@ export async function removeConsumer(
   { consumerId, isDryRun }: { consumerId: string; isDryRun: boolean },
 ): Promise<{ removed: Removed } | { inUse: InUse[] } | null> {
   return withTransaction(client, async () => {
+    if (!isDryRun) await lockTaking(client, schema, consumerId);
     await client.query(settingsSql({ lock_timeout: '5s' }, 'transaction'));
     const { rows } = await client.query<Pick<Removed, 'doneId'>>(
       `select to_jsonb(greatest(done_id, window_id)) as "doneId"
@@ -50,7 +51,7 @@ export async function removeConsumer(
     const lags = await readLags(client, schema, [consumerId]);
     const { unread, isExact } = lags.get(consumerId) ?? { unread: 0, isExact: true };
     if (!isDryRun) {
-      await lockLeases(client, schema, consumerId);
+      await lockPending(client, schema, consumerId);
       for (const table of TABLES) {
         await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [
           consumerId,
@@ -95,11 +96,11 @@ async function countAll(client: ClientBase, schema: string, consumerId: string):
 
 type Counts = Omit<Removed, 'consumerId' | 'doneId' | 'unread' | 'isExact'>;
 
-/** The tables that have rows of a consumer; leases are locked before deliveries. */
+/** The tables that have rows of a consumer. */
 const TABLES = [
-  'lease',
   'delivery',
   'discarded',
+  'lease',
   'snapshot',
   'consumer_channel',
   'consumer_progress',

@@ -6,7 +6,7 @@ import { consumerChannel } from '../channels.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { tellDaemons } from '../positions/daemons.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
-import { lockLeases, lockTaking } from './locks.ts';
+import { lockPending, lockTaking } from './locks.ts';
 import { type InUse, readUsers } from './remove-consumer.ts';
 
 /** What was moved to the new id. */
@@ -72,7 +72,7 @@ async function rename(
     const inUse = await readUsers(client, schema, from);
     if (inUse.length > 0) return { is: 'in_use', inUse };
     if (taken?.hasWorked) return { is: 'taken', doneId: taken.doneId };
-    await lockLeases(client, schema, from);
+    await lockPending(client, schema, from);
     const counts = await move(client, schema, { from, to });
     return { is: 'renamed', renamed: { from, to, doneId: old.doneId, ...counts } };
   });
@@ -103,12 +103,6 @@ async function move(
   for (const table of ['consumer_channel', 'discarded']) {
     await client.query(`delete from ${qualified(schema, table)} where consumer_id = $1`, [to]);
   }
-  // Ordered by id, as deliveries are locked everywhere.
-  await client.query(
-    `select from ${qualified(schema, 'delivery')} where consumer_id = $1
-     order by notification_id for update`,
-    [from],
-  );
   // A snapshot in progress finishes its batch before this, and finds itself removed afterwards.
   const moved: number[] = [];
   for (const table of ['snapshot', 'consumer_channel', 'delivery', 'discarded']) {

@@ -2,9 +2,11 @@ import type { ClientBase } from 'pg';
 import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { sameKeySql } from '../deliveries/key-sql.ts';
+import { lockedSql } from '../deliveries/locked-sql.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
+import { lockLeases } from '../leases/lock-leases.ts';
 import { tellDaemons } from '../positions/daemons.ts';
-import { lockLeases, lockTaking } from './locks.ts';
+import { lockTaking } from './locks.ts';
 import { type Stretch, stretchSql, stretchValues } from './replay-stretch.ts';
 import { takeBack } from './take-back.ts';
 
@@ -66,10 +68,7 @@ export async function cancelReplays(
     await fenceRetries(client, schema, consumerId, isUntried);
     const { rowCount } = await client.query(
       `delete from ${qualified(schema, 'delivery')}
-       where consumer_id = $1 and notification_id in (
-         select notification_id from ${qualified(schema, 'delivery')} as d
-         where consumer_id = $1 and ${isUntried}
-         order by notification_id for update)`,
+       where consumer_id = $1 and notification_id in ${lockedSql(schema, isUntried)}`,
       [consumerId],
     );
     await wakeOrphans(client, schema, consumerId);

@@ -3,11 +3,12 @@ import { qualified } from '../../database/names.ts';
 import { withTransaction } from '../../database/transaction.ts';
 import { isReadSql } from '../channels.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
+import { lockLeases } from '../leases/lock-leases.ts';
 import { safeId } from '../notification.ts';
 import { type Beginning, beginningAt, type From } from '../positions/beginning.ts';
 import { tellDaemons } from '../positions/daemons.ts';
 import { reachedSql } from '../positions/settled-sql.ts';
-import { isLiveSql, lockLeases, lockTaking } from './locks.ts';
+import { isLiveSql, lockTaking } from './locks.ts';
 import { dropDiscarded, dropReread, takeBackLeases } from './seek-standing.ts';
 
 /**

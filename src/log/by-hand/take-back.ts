@@ -25,7 +25,7 @@ export async function takeBack(
          array(select id from unnest(notification_ids) as id where ${isKept} order by id) as kept
        from ${lease}
        where ${isMeant}
-       for update
+       order by lease_id for update
      ),
      gone as (
        delete from ${lease} where lease_id in (

@@ -3,6 +3,7 @@ import { qualified } from '../../database/names.ts';
 import type { DeliveryChange, DeliveryScope } from './delivery.ts';
 import { fileChanges } from './file-changes.ts';
 import { sameKeySql } from './key-sql.ts';
+import { lockedSql } from './locked-sql.ts';
 
 /**
  * Applies changes, and makes the first notification due that was blocked by one that is now done.
@@ -16,17 +17,20 @@ export async function applyChanges(
   { consumerId, isOrdered }: DeliveryScope,
   unsorted: readonly DeliveryChange[],
 ): Promise<string[]> {
-  // Ordered by id, as deliveries are locked everywhere: otherwise two sessions might deadlock.
+  if (unsorted.length === 0) return [];
   const changes = unsorted.toSorted((a, b) => a.notificationId - b.notificationId);
+  const keys = isOrdered ? [...new Set(changes.flatMap(({ key }) => key ?? []))] : [];
+  await lockChanging(client, schema, {
+    consumerId,
+    ids: changes.map((change) => change.notificationId),
+    keys,
+  });
   const doneIds = changes.filter(({ state }) => state === 'done').map((c) => c.notificationId);
   if (doneIds.length > 0) {
     await client.query(
       `with handled as (
          delete from ${qualified(schema, 'delivery')}
-         where (consumer_id, notification_id) in (
-           select consumer_id, notification_id from ${qualified(schema, 'delivery')}
-           where consumer_id = $1 and notification_id = any($2::bigint[])
-           order by notification_id for update)
+         where consumer_id = $1 and notification_id = any($2::bigint[])
          returning consumer_id, notification_id
        )
        delete from ${qualified(schema, 'discarded')} as discarded using handled
@@ -41,10 +45,37 @@ export async function applyChanges(
     consumerId,
     changes.filter((change) => change.state !== 'done'),
   );
-  const keys = [...new Set(changes.flatMap(({ key }) => key ?? []))];
-  if (keys.length === 0 || !isOrdered) return [];
+  if (keys.length === 0) return [];
   const { rows } = await client.query<{ key: string }>(promoteSql(schema), [consumerId, keys]);
   return rows.map(({ key }) => key);
+}
+
+/**
+ * Locks the deliveries that may change, all in one statement: those of the notifications, and the
+ * next one of each key, which may become due.
+ */
+async function lockChanging(
+  client: ClientBase,
+  schema: string,
+  {
+    consumerId,
+    ids,
+    keys,
+  }: { consumerId: string; ids: readonly number[]; keys: readonly string[] },
+): Promise<void> {
+  const next = `array(
+    select (
+      select notification_id from ${qualified(schema, 'delivery')}
+      where consumer_id = $1 and ${sameKeySql('key', 'waiting.key')} and state <> 'dead'
+        and notification_id <> all($2::bigint[])
+      order by notification_id limit 1)
+    from unnest($3::text[]) as waiting (key))`;
+  const isChanging = `d.notification_id = any($2::bigint[] || ${next})`;
+  await client.query(`select from ${lockedSql(schema, isChanging)} as locked`, [
+    consumerId,
+    ids,
+    keys,
+  ]);
 }
 
 /** Finds the first waiting notification of each key, and makes it due if it is blocked. */

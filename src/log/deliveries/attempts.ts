@@ -1,5 +1,6 @@
 import type { Queryable } from '../../database/connect.ts';
 import { qualified } from '../../database/names.ts';
+import { lockedSql } from './locked-sql.ts';
 
 /**
  * Takes back attempts that were recorded before a call whose outcome may not be saved, because the
@@ -14,11 +15,13 @@ export async function takeBackAttempts(
   recorded: ReadonlyMap<number, number>,
 ): Promise<void> {
   if (recorded.size === 0) return;
+  const isRecorded = `d.notification_id = any($2::bigint[]) and d.state = 'retry' and d.is_suspect
+    and exists (
+      select from unnest($2::bigint[], $3::integer[]) as recorded (id, attempt)
+      where recorded.id = d.notification_id and recorded.attempt = d.attempts)`;
   await client.query(
-    `update ${qualified(schema, 'delivery')} as d set attempts = d.attempts - 1
-     from unnest($2::bigint[], $3::integer[]) as recorded (id, attempt)
-     where d.consumer_id = $1 and d.notification_id = recorded.id and d.attempts = recorded.attempt
-       and d.state = 'retry' and d.is_suspect`,
+    `update ${qualified(schema, 'delivery')} set attempts = attempts - 1
+     where consumer_id = $1 and notification_id in ${lockedSql(schema, isRecorded)}`,
     [consumerId, [...recorded.keys()], [...recorded.values()]],
   );
 }

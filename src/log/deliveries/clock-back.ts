@@ -11,13 +11,18 @@ export async function mendClockBack(
   schema: string,
   consumerIds: readonly string[],
 ): Promise<void> {
+  const delivery = qualified(schema, 'delivery');
+  // Ordered by id, as deliveries are locked everywhere.
   await client.query(
-    `update ${qualified(schema, 'delivery')} set next_attempt_at = clock_timestamp(),
+    `update ${delivery} set next_attempt_at = clock_timestamp(),
        last_failed_at = least(last_failed_at, clock_timestamp())
-     where consumer_id = any($1::text[]) and state = 'retry'
-       and next_attempt_at > clock_timestamp() + interval '${SLACK}'
-       and case when last_failed_at is null and replayed_at is null then attempts = 0
-         else coalesce(last_failed_at, replayed_at) > clock_timestamp() + interval '${SLACK}' end`,
+     where (consumer_id, notification_id) in (
+       select consumer_id, notification_id from ${delivery}
+       where consumer_id = any($1::text[]) and state = 'retry'
+         and next_attempt_at > clock_timestamp() + interval '${SLACK}'
+         and case when last_failed_at is null and replayed_at is null then attempts = 0
+           else coalesce(last_failed_at, replayed_at) > clock_timestamp() + interval '${SLACK}' end
+       order by consumer_id, notification_id for update)`,
     [consumerIds],
   );
 }

@@ -4,6 +4,7 @@ import { safeId } from '../notification.ts';
 import type { DeliveryScope } from './delivery.ts';
 import { BEHIND_MAX } from './due.ts';
 import { sameKeySql } from './key-sql.ts';
+import { lockedSql } from './locked-sql.ts';
 
 /** The pending deliveries of a consumer when it is taken over. */
 export type StandingDeliveries = {
@@ -97,7 +98,7 @@ export async function unblockAll(
   await client.query(
     `update ${qualified(schema, 'delivery')}
      set state = 'retry', next_attempt_at = clock_timestamp()
-     where consumer_id = $1 and state = 'blocked'`,
+     where consumer_id = $1 and notification_id in ${lockedSql(schema, "d.state = 'blocked'")}`,
     [consumerId],
   );
 }
@@ -114,6 +115,17 @@ export async function suspectAll(
   consumerId: string,
 ): Promise<void> {
   const delivery = qualified(schema, 'delivery');
+  const isInHand = `d.state <> 'dead' and not d.is_suspect and (
+    ${HAS_FAILED}
+    or d.notification_id in (
+      select notification_id from head
+      union all
+      select behind.notification_id from head cross join lateral (
+        select notification_id from ${delivery}
+        where consumer_id = $1 and ${sameKeySql('key', 'head.key')} and state = 'blocked'
+          and notification_id > head.notification_id
+        order by notification_id limit ${BEHIND_MAX}
+      ) as behind))`;
   await client.query(
     `with head as (
        select notification_id, key from ${delivery} as d
@@ -124,18 +136,8 @@ export async function suspectAll(
              and earlier.state <> 'dead' and earlier.notification_id < d.notification_id))
        order by next_attempt_at limit ${HEADS_IN_HAND_MAX}
      )
-     update ${delivery} as d set is_suspect = true, is_grouped = true
-     where consumer_id = $1 and state <> 'dead' and not is_suspect and (
-       ${HAS_FAILED}
-       or notification_id in (
-         select notification_id from head
-         union all
-         select behind.notification_id from head cross join lateral (
-           select notification_id from ${delivery}
-           where consumer_id = $1 and ${sameKeySql('key', 'head.key')} and state = 'blocked'
-             and notification_id > head.notification_id
-           order by notification_id limit ${BEHIND_MAX}
-         ) as behind))`,
+     update ${delivery} set is_suspect = true, is_grouped = true
+     where consumer_id = $1 and notification_id in ${lockedSql(schema, isInHand)}`,
     [consumerId],
   );
 }

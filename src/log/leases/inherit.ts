@@ -3,6 +3,7 @@ import { qualified } from '../../database/names.ts';
 import { channelTest, isOneOfSql } from '../channels.ts';
 import { type DeliveryScope, unhandled } from '../deliveries/delivery.ts';
 import { fileChanges } from '../deliveries/file-changes.ts';
+import { lockedSql } from '../deliveries/locked-sql.ts';
 import { readFiled } from '../deliveries/standing.ts';
 import { wakeOrphans } from '../deliveries/wake-orphans.ts';
 import { safeId } from '../notification.ts';
@@ -31,10 +32,12 @@ async function endCalls(client: ClientBase, schema: string, consumerId: string):
   await client.query(
     `update ${qualified(schema, 'delivery')}
      set called_attempt = null, next_attempt_at = case state when 'retry' then clock_timestamp() end
-     where consumer_id = $1 and called_attempt is not null`,
+     where consumer_id = $1 and notification_id in ${lockedSql(schema, IS_CALLED)}`,
     [consumerId],
   );
 }
+
+const IS_CALLED = 'd.called_attempt is not null';
 
 /**
  * If there are deliveries ahead of the position, files everything up to the last of them, and moves

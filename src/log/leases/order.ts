@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import type { DeliveryScope } from '../deliveries/delivery.ts';
 import { unblockAll } from '../deliveries/standing.ts';
 import { noteOrder } from '../positions/progress.ts';
+import { lockSharedConsumer } from './lease.ts';
 import { absorbLeases } from './settle.ts';
 
 /**
@@ -16,6 +17,7 @@ export async function changeOrder(
   scope: DeliveryScope,
 ): Promise<void> {
   const { consumerId, isOrdered } = scope;
+  await lockSharedConsumer(client, schema, consumerId);
   const hasChanged = await noteOrder(client, schema, scope);
   // Even if the order is the same: a process of the old version may have left since, and blocked
   // some. After noteOrder(), which processes read when they file.

@@ -24,22 +24,20 @@ export async function settleLeases(
   rests: readonly LeaseRest[],
 ): Promise<boolean> {
   const lease = qualified(schema, 'lease');
-  // All are locked in the order of lockLeases(), finished or not: otherwise two could wait for each
-  // other.
   const { rowCount } = await client.query(
     `with ours as (
-       select lease_id, rest.ids
-       from ${lease}
+       select lease.lease_id, rest.ids from ${lease} as lease
        join unnest($2::bigint[], $3::integer[], $4::text[], $5::text[])
-         as rest (id, own_epoch, server, ids)
-         on lease_id = id and epoch = own_epoch and owner = $1 and server = ${SERVER}
-       order by lease_id for update of lease
+           as rest (id, epoch, ids, server)
+         on lease.lease_id = rest.id and lease.epoch = rest.epoch and rest.server = ${SERVER}
+       where lease.owner = $1
+       order by lease.lease_id for update of lease
      ),
      finished as (
        delete from ${lease} as lease using ours
        where lease.lease_id = ours.lease_id and ours.ids = ''
      ),
-     cut as (
+     shrunk as (
        update ${lease} as lease set notification_ids = string_to_array(ours.ids, ',')::bigint[]
        from ours where lease.lease_id = ours.lease_id and ours.ids <> ''
      )
@@ -48,8 +46,8 @@ export async function settleLeases(
       daemonId,
       rests.map(({ leaseId }) => leaseId),
       rests.map(({ epoch }) => epoch),
-      rests.map(({ server }) => server),
       rests.map(({ notificationIds }) => notificationIds.join(',')),
+      rests.map(({ server }) => server),
     ],
   );
   return rowCount === rests.length;
@@ -119,7 +117,7 @@ export async function freeLeases(
   which: FreeLeases,
 ): Promise<number> {
   const { consumerId, daemonId, isDead, heldIds = [], suspectIds = [] } = which;
-  const lease = qualified(schema, 'lease');
+  const [lease, delivery] = [qualified(schema, 'lease'), qualified(schema, 'delivery')];
   const isMeant = isDead
     ? `owner not in (select daemon_id from ${qualified(schema, 'live_daemon')}) and owner <> $2`
     : 'owner = $2';
@@ -134,17 +132,22 @@ export async function freeLeases(
      gone as (
        delete from ${lease} where lease_id in (select lease_id from meant where kind = 'retry')
      ),
+     called as (
+       select d.notification_id as id, kind
+       from meant cross join lateral unnest(meant.notification_ids) as leased (id)
+       join ${delivery} as d on d.consumer_id = $1 and d.notification_id = leased.id
+       where d.state <> 'dead' and (d.called_attempt is not null or ${becomesSuspect})
+       order by d.notification_id for update of d
+     ),
      ended as (
-       update ${qualified(schema, 'delivery')}
+       update ${delivery}
        set called_attempt = null,
          next_attempt_at = case when called_attempt is null then next_attempt_at
            when state = 'retry' then clock_timestamp() end,
          is_suspect = is_suspect or ${becomesSuspect},
          is_grouped = case when ${becomesSuspect} then $3 and (is_grouped or not is_suspect)
            else is_grouped end
-       from meant
-       where consumer_id = $1 and notification_id = any(meant.notification_ids) and state <> 'dead'
-         and (called_attempt is not null or ${becomesSuspect})
+       from called where consumer_id = $1 and notification_id = called.id
      ),
      freed as (
        update ${lease}
@@ -201,12 +204,14 @@ export async function absorbLeases(
 ): Promise<void> {
   const [lease, log] = [qualified(schema, 'lease'), qualified(schema, 'notification_log')];
   await client.query(
-    `with gone as (
-       delete from ${lease} where lease_id in (
-         select lease_id from ${lease}
-         where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null and exists (
-           select from ${log} where id = any(notification_ids) and key is not null))
-         order by lease_id for update)
+    `with meant as (
+       select lease_id from ${lease} as lease
+       where consumer_id = $1 and ($2 = 'all' or slot is null and owner is null and exists (
+         select from ${log} where id = any(notification_ids) and key is not null))
+       order by lease_id for update of lease
+     ),
+     gone as (
+       delete from ${lease} where lease_id in (select lease_id from meant)
        returning notification_ids, kind = 'orphan' or owner not in (
          select daemon_id from ${qualified(schema, 'live_daemon')}) as is_suspect
      )
@@ -216,6 +221,7 @@ export async function absorbLeases(
      from gone cross join lateral unnest(notification_ids) as leased (id)
      cross join lateral (select coalesce(gone.is_suspect, false) as is_so) as suspect
      join ${log} as log on log.id = leased.id
+     order by log.id
      on conflict (consumer_id, notification_id) do update
      set is_suspect = delivery.is_suspect or excluded.is_suspect,
        is_grouped = case
