@@ -68,7 +68,8 @@ test.each(RUNNERS)('a service runs with %s', async (_, program, file) => {
 });
 
 test('a service tests its consumers with vitest', async () => {
-  const result = await runCli(['run', '--root', project, 'service.test.ts'], {
+  const args = ['run', '--root', project, '--testTimeout', '30000', 'service.test.ts'];
+  const result = await runCli(args, {
     command: [bin('vitest')],
     cwd: project,
     env: { DATABASE_URL: database.url, NO_COLOR: '1' },

@@ -31,7 +31,7 @@ export function objectOf<T>(value: T, what: string): T {
  * @param of what takes them, like "notify()"
  * @throws PgwatchError input_invalid
  */
-export function optionsOf<T extends object>(
+export function givenOptions<T extends object>(
   given: T | null,
   known: readonly string[],
   of: string,

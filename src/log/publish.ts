@@ -6,10 +6,10 @@ import { usualApiSchema } from './api-schema.ts';
 import { safeId } from './notification.ts';
 import {
   checked,
+  givenOptions,
   notAs,
   objectOf,
   onlyKnown,
-  optionsOf,
   toJson,
   type Unchecked,
 } from './publish-checks.ts';
@@ -89,12 +89,12 @@ export async function notifyMany(
     const { payload, ...rest } = given;
     return { ...rest, json: toJson(payload) };
   });
-  const given = optionsOf(options, ['apiSchema'], 'notifyMany()');
+  const given = givenOptions(options, ['apiSchema'], 'notifyMany()');
   return publishTexts(client, texts, given.apiSchema ?? usualApiSchema());
 }
 
 function readNotify(of: string, channel: string, payload: unknown, options: Options | null) {
-  const given = optionsOf(options, [...PUBLISH_OPTIONS, 'apiSchema'], of);
+  const given = givenOptions(options, [...PUBLISH_OPTIONS, 'apiSchema'], of);
   const { apiSchema = usualApiSchema(), ...published } = given;
   return { notification: { ...published, channel, json: toJson(payload) }, apiSchema };
 }

@@ -10,7 +10,7 @@ import {
   PUBLISH_OPTIONS,
   type PublishOptions,
 } from '../log/publish.ts';
-import { optionsOf } from '../log/publish-checks.ts';
+import { givenOptions } from '../log/publish-checks.ts';
 import type { Reporter } from '../reporter.ts';
 import { inputInvalid } from './checked-options.ts';
 import type { Delivery } from './delivery.ts';
@@ -95,7 +95,11 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     payload: unknown,
     options: PublishOptions & InTransaction = {},
   ): Promise<number> {
-    const { client, ...published } = optionsOf(options, ['client', ...PUBLISH_OPTIONS], 'notify()');
+    const { client, ...published } = givenOptions(
+      options,
+      ['client', ...PUBLISH_OPTIONS],
+      'notify()',
+    );
     const { apiSchema } = await this.complete();
     await this.#given.channels?.check(channel, payload);
     return this.#publisher.publish(client, (to) =>
@@ -112,7 +116,7 @@ export class Pgwatch extends Operations implements AsyncDisposable {
     notifications: readonly NewNotification[],
     options: InTransaction = {},
   ): Promise<number[]> {
-    const { client } = optionsOf(options, ['client'], 'notifyMany()');
+    const { client } = givenOptions(options, ['client'], 'notifyMany()');
     const { apiSchema } = await this.complete();
     await this.#given.channels?.checkAll(notifications);
     return this.#publisher.publish(client, (to) => notifyMany(to, notifications, { apiSchema }));

@@ -112,8 +112,10 @@ export class TestPgwatch implements AsyncDisposable {
   /**
    * What was published in this test, in order.
    * @param channel a channel, or a pattern like 'orders.*'; default: all channels
+   * @throws PgwatchError consumer_invalid if there are channels, and it is not one of them
    */
   async published(channel = '*'): Promise<Notification[]> {
+    this.options.channels?.requireKnown([channel]);
     return withAccess(this.#config, { mode: 'read' }, async (client, { schema }) =>
       (await readAll(client, schema, [channel])).map(plain),
     );

@@ -36,19 +36,20 @@ test('each block names its file, and all compile in strict mode', async () => {
 
 test('the tests with vitest pass', async () => {
   const command = [process.execPath, join(ROOT, 'node_modules/vitest/vitest.mjs')] as const;
-  const args = ['run', 'handler', 'database', 'loop'];
+  const patient = ['--testTimeout', '30000', '--hookTimeout', '60000'];
+  const args = ['run', ...patient, 'handler', 'database', 'loop'];
   const options = { cwd: makeTestProject(), command, env: { NO_COLOR: '1' } };
   const { exitCode, stdout, stderr } = await runCli(args, options);
   expect([exitCode, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/Tests.* 5 passed/);
-}, 90_000);
+}, 120_000);
 
 test('the test with node:test passes', async () => {
   const command = [process.execPath] as const;
   const args = ['--test', 'node.test.ts'];
   const { exitCode, stdout } = await runCli(args, { cwd: makeTestProject(), command });
   expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/pass 1/)]);
-}, 90_000);
+}, 120_000);
 
 test('the page names everything that pgwatch/testing has', () => {
   const names = Object.keys(testing);
