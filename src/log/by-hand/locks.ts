@@ -14,7 +14,8 @@ their leases.
 To avoid deadlocks, every transaction takes its locks in the same order, by hand or not: the lock
 for taking work, the row of the position, the leases by their ids, the deliveries by theirs. All
 deliveries are locked in one statement, except by transactions that hold one of the first two locks;
-a transaction that locks deliveries which somebody chose takes both, to stay out of their way.
+a transaction that locks deliveries which somebody chose takes both, to stay out of their way. Only
+cleanup does not: it waits for a lock for 100 ms at most, and gives way.
 */
 
 /** If the consumer is shared, keeps processes from taking its work until the transaction ends. */
