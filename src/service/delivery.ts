@@ -1,7 +1,7 @@
 import type { Duration } from '../config/define.ts';
 import type { CallLimits, ConsumerContext, Database } from '../consumers/define.ts';
 import { DeadLetter, RetryAfter } from '../consumers/outcome.ts';
-import { PgwatchError, textOf, toError } from '../errors.ts';
+import { errorCodeOf, PgwatchError, textOf, toError } from '../errors.ts';
 import type { Change } from '../log/change.ts';
 import type { Notification } from '../log/notification.ts';
 import { anyDuration, checkedOptions, checkedValue, flag } from './checked-options.ts';
@@ -167,7 +167,8 @@ export class Delivery<Payload = unknown> {
     const reason = textOf(() => lost.message);
     throw new PgwatchError(
       'delivery_lost',
-      `${how}() came too late for notification ${id}: ${reason}. It is delivered again.`,
+      `${how}() came too late for notification ${id}: ${reason}. ` +
+        'It is delivered again, unless a seek has skipped it.',
     );
   }
 }
@@ -199,7 +200,7 @@ function deadLetterOf(error: Error): DeadLetter {
   const [message, stack] = [textOf(() => error.message), textOf(() => error.stack)];
   const letter = new DeadLetter(message, { cause: error.cause });
   if (stack !== '') letter.stack = stack;
-  return letter;
+  return Object.assign(letter, { code: errorCodeOf(error) });
 }
 
 const NACK = { retryAfter: anyDuration, dead: flag };

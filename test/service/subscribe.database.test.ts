@@ -171,11 +171,12 @@ test('a dead letter says what the error said, and where it came from', async () 
   const pgwatch = open();
   await publish(pgwatch, 'a');
   const subscription = pgwatch.subscribe<string>(ORDERS);
-  const error = new RangeError('no such customer', { cause: new Error('404') });
+  const cause = new Error('404');
+  const error = Object.assign(new RangeError('no such customer', { cause }), { code: 'E404' });
   await (await nextOf(subscription)).nack(error, { dead: true });
   await subscription.caughtUp();
   const { rows } = await database.query('select last_error as error from pgwatch.delivery');
-  expect(rows[0].error).toMatchObject({ message: 'no such customer (404)' });
+  expect(rows[0].error).toMatchObject({ message: 'no such customer (404)', code: 'E404' });
   expect(rows[0].error.stack).toMatch(/^RangeError: no such customer\n +at .*subscribe\.database/);
 });
 
