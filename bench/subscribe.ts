@@ -106,8 +106,8 @@ await withServer(async (config) => {
     ] as const) {
       const [a, b] = [of(took.handle), of(took.subscribe)];
       console.log(
-        `${what}, ${figure} of ${ROUNDS}: handle ${a.toFixed(1)} µs, subscribe ${b.toFixed(1)} µs ` +
-          `per notification, ratio ${(b / a).toFixed(2)}`,
+        `${what}, ${figure} of ${ROUNDS}: handle ${a.toFixed(1)} µs, ` +
+          `subscribe ${b.toFixed(1)} µs per notification, ratio ${(b / a).toFixed(2)}`,
       );
     }
   }
