@@ -6,6 +6,7 @@ memory grows. The two take turns:
 import { Pool } from 'pg';
 import { withConnection } from '../src/database/connect.ts';
 import { createPgwatch, type Pgwatch } from '../src/index.ts';
+import { SILENT } from '../src/testing/silent.ts';
 import { median } from './numbers.ts';
 import { withServer } from './server.ts';
 
@@ -67,12 +68,11 @@ const fastest = (figures: readonly number[]) => Math.min(...figures);
 
 await withServer(async (config) => {
   const url = config.url ?? '';
-  const silent = () => {};
-  const reporter = { debug: silent, info: silent, warn: silent, error: console.error };
+  const reporter = { ...SILENT, error: console.error };
   const pgwatch = createPgwatch({ url, reporter, pollInterval: '60s' });
   const pool = new Pool({ connectionString: url, max: CONCURRENCY });
   // Its connections end with the server.
-  pool.on('error', silent);
+  pool.on('error', () => {});
   await pool.query('create table effect (n int)');
 
   async function publish(count: number): Promise<void> {

@@ -1,3 +1,5 @@
+import { type ErrorCode, PgwatchError } from './errors.ts';
+
 /**
  * The candidate nearest to a mistyped name, as ` Did you mean "x"?`; an empty string if none is
  * near: at most a third of the letters may differ.
@@ -12,19 +14,23 @@ export function suggest(name: string, candidates: readonly string[]): string {
 }
 
 /**
- * Refuses the first of the given options that does not exist.
- * @param of what takes the options, like "notify()"
- * @returns what is wrong, in sentences; undefined if all are known
+ * The options given, if all of them exist.
+ * @param of what takes them, like "notify()"
+ * @throws PgwatchError input_invalid, or the given code
  */
-export function unknownOption(
-  given: object,
+export function onlyKnown<T extends object>(
+  given: T,
   known: readonly string[],
   of: string,
-): string | undefined {
+  code: ErrorCode = 'input_invalid',
+): T {
   const name = Object.keys(given).find((each) => !known.includes(each));
-  if (name === undefined) return undefined;
+  if (name === undefined) return given;
   const options = `Options are: ${known.join(', ')}.`;
-  return `${name} is not an option of ${of}.${suggest(name, known)} ${options}`;
+  throw new PgwatchError(
+    code,
+    `${name} is not an option of ${of}.${suggest(name, known)} ${options}`,
+  );
 }
 
 function fold(name: string): string {

@@ -53,9 +53,8 @@ export class CallContext implements ConsumerContext, CallLimits {
 
   onOver(callback: (reason: Error) => void): void {
     this.#hasAskedForSignal = true;
-    this.#onOver ??= [];
     if (this.overReason) callback(this.overReason);
-    else this.#onOver.push(callback);
+    else this.#onOver = [...(this.#onOver ?? []), callback];
   }
 
   unlimit(): void {

@@ -126,8 +126,8 @@ type CommonDefinition<Payload> = {
 
 /**
  * Surrounds a call of a handler, for example with AsyncLocalStorage, a trace, or "set local" for
- * row level security: it does what it likes, and makes the call once. The outcome of the call
- * counts, whatever it returns; if it throws, the call has failed.
+ * row level security: it does what it likes, and has to make the call, once. The outcome of the
+ * call counts, whatever it returns; if it throws, the call has failed.
  */
 export type Around = (
   call: () => Promise<unknown>,

@@ -1,5 +1,5 @@
 import { PgwatchError, toError } from '../errors.ts';
-import { shown } from '../kinds.ts';
+import { isObject, shown } from '../kinds.ts';
 import { checkDefinition } from './check.ts';
 import type { Consumer } from './define.ts';
 
@@ -21,7 +21,7 @@ export function definedConsumers(definitions: readonly unknown[]): Consumer[] {
 function checked(definition: unknown, index: number): Consumer {
   const invalid = (name: string, reason: string) =>
     new PgwatchError('consumer_invalid', `${name}: ${reason}.`);
-  if (typeof definition !== 'object' || definition === null || Array.isArray(definition)) {
+  if (!isObject(definition)) {
     const what = `consumer ${index + 1} is ${shown(definition)}`;
     throw invalid('Consumers', `${what}, not what defineConsumer({ … }) returns`);
   }

@@ -54,12 +54,8 @@ async function warnOfLost(
   const count = `${lag.isExact ? '' : 'about '}${countOf(lag.unread, 'notification')}`;
   const gets = lag.unread > 0 ? ` and receives ${count} from the log` : '';
   const read = first.isSame ? 'the same channels' : 'some of its channels';
-  reporter.warn(
-    `${id} is new${gets}. ${describeLost(lost, read, consumer)} ${remedies(lost, consumer)}`,
-    {
-      consumer: id,
-    },
-  );
+  const which = describeLost(lost, read, consumer);
+  reporter.warn(`${id} is new${gets}. ${which} ${remedies(lost, consumer)}`, { consumer: id });
 }
 
 function describeLost(lost: readonly LostConsumer[], read: string, { file }: Consumer): string {

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { errorCodeOf, PgwatchError, toError } from '../errors.ts';
 import { eventTriggerText } from './event-triggers.ts';
 import type { Names } from './names.ts';
-import { patientlyInSchema } from './patient-lock.ts';
+import { patientlyInSchemas } from './patient-lock.ts';
 import { fromSqlError, isOwnError, SQLSTATE } from './sqlstate.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function attempt(
   work: () => Promise<unknown>,
 ): Promise<void> {
   try {
-    await patientlyInSchema(client, { schema: names.schema }, work);
+    await patientlyInSchemas(client, { schemas: [names.schema] }, work);
   } catch (thrown) {
     if (isOwnError(thrown)) throw fromSqlError(thrown);
     if (thrown instanceof PgwatchError && thrown.code === 'table_locked') {

@@ -38,26 +38,33 @@ export async function patientlyLocked<T>(options: LockOptions, work: () => Promi
   return patiently(work, onRefused, options);
 }
 
-/** The same for work that locks tables of our own schema. */
-export async function patientlyInSchema<T>(
+/** Schemas of our own, the one to name in messages first. */
+export type OwnSchemas = {
+  schemas: readonly [string, ...string[]];
+  onWaiting?: LockOptions['onWaiting'] | undefined;
+  /** Default 30 s. */
+  patienceMs?: number;
+};
+
+/** The same for work that locks tables of our own schemas. */
+export async function patientlyInSchemas<T>(
   client: Queryable,
-  { schema, onWaiting }: { schema: string; onWaiting?: LockOptions['onWaiting'] | undefined },
+  { schemas, onWaiting = () => {}, patienceMs = PATIENCE_MS }: OwnSchemas,
   work: () => Promise<T>,
 ): Promise<T> {
   return patientlyLocked(
     {
-      what: `schema ${schema}`,
-      readHolders: async () => readHolders(client, await readTables(client, [schema]), ALONE),
-      onWaiting: onWaiting ?? (() => {}),
-      patienceMs: PATIENCE_MS,
+      what: `schema ${schemas[0]}`,
+      readHolders: async () => readHolders(client, await readTables(client, schemas), ALONE),
+      onWaiting,
+      patienceMs,
       signal: new AbortController().signal,
     },
     work,
   );
 }
 
-/** The tables of schemas. */
-export async function readTables(client: Queryable, schemas: readonly string[]): Promise<number[]> {
+async function readTables(client: Queryable, schemas: readonly string[]): Promise<number[]> {
   const { rows } = await client.query<{ oid: number }>(
     `select c.oid::int8::float8 as oid from pg_catalog.pg_class as c
      join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any($1)

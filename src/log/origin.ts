@@ -2,7 +2,7 @@ import { escapeIdentifier } from 'pg';
 import type { Config } from '../config/define.ts';
 import type { Queryable } from '../database/connect.ts';
 import { qualified } from '../database/names.ts';
-import { patientlyInSchema } from '../database/patient-lock.ts';
+import { patientlyInSchemas } from '../database/patient-lock.ts';
 import { PgwatchError } from '../errors.ts';
 import { someOf } from '../words.ts';
 import { safeId } from './notification.ts';
@@ -132,7 +132,7 @@ export async function rebaseLog(
     );
     return rows[0] as { notifications: number; lastId: number };
   };
-  return patientlyInSchema(client, { schema, onWaiting }, work);
+  return patientlyInSchemas(client, { schemas: [schema], onWaiting }, work);
 }
 
 type OriginRow = {

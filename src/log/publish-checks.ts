@@ -1,5 +1,6 @@
 import { PgwatchError, toError } from '../errors.ts';
-import { unknownOption } from '../suggest.ts';
+import { isObject } from '../kinds.ts';
+import { onlyKnown } from '../suggest.ts';
 import type { CheckedNotification } from './publish-sql.ts';
 
 /** A notification to publish, whose payload is already JSON text. */
@@ -22,7 +23,7 @@ export function checked({ channel, json, key, eventId }: Unchecked): CheckedNoti
 
 /** @throws PgwatchError input_invalid */
 export function objectOf<T>(value: T, what: string): T {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  if (isObject(value)) return value;
   throw notAs(what, 'an object', value);
 }
 
@@ -37,13 +38,6 @@ export function givenOptions<T extends object>(
   of: string,
 ): Partial<T> {
   return onlyKnown(objectOf<Partial<T>>(given ?? {}, 'Options are'), known, of);
-}
-
-/** @throws PgwatchError input_invalid if it has others */
-export function onlyKnown<T extends object>(given: T, known: readonly string[], of: string): T {
-  const unknown = unknownOption(given, known, of);
-  if (unknown) throw new PgwatchError('input_invalid', unknown);
-  return given;
 }
 
 export function notAs(what: string, expected: string, value: unknown): PgwatchError {

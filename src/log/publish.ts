@@ -2,6 +2,7 @@ import { type PublishClient, queryRows } from '../database/query-rows.ts';
 import { fromSqlError, SQLSTATE, serverErrorIn } from '../database/sqlstate.ts';
 import { noteConnection } from '../database/transaction-scope.ts';
 import { PgwatchError } from '../errors.ts';
+import { onlyKnown } from '../suggest.ts';
 import { usualApiSchema } from './api-schema.ts';
 import { safeId } from './notification.ts';
 import {
@@ -9,7 +10,6 @@ import {
   givenOptions,
   notAs,
   objectOf,
-  onlyKnown,
   toJson,
   type Unchecked,
 } from './publish-checks.ts';

@@ -1,6 +1,6 @@
 import { PgwatchError } from '../errors.ts';
 import { duration, isObject, type Kind, oneOf, shown, wholeNumber } from '../kinds.ts';
-import { unknownOption } from '../suggest.ts';
+import { onlyKnown } from '../suggest.ts';
 
 /**
  * The options that are given, each of its kind.
@@ -13,8 +13,7 @@ export function checkedOptions<Values extends object>(
   kinds: { [Name in keyof Values]: Kind<Values[Name]> },
 ): Partial<Values> {
   if (!isObject(given)) throw inputInvalid(`${of} takes an object of options, not ${shown(given)}`);
-  const unknown = unknownOption(given, Object.keys(kinds), of);
-  if (unknown) throw new PgwatchError('input_invalid', unknown);
+  onlyKnown(given, Object.keys(kinds), of);
   const checked: Partial<Values> = {};
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;

@@ -179,9 +179,7 @@ export class Delivery<Payload = unknown> {
  */
 export function reasonLost(context: DeliveryContext): Error | undefined {
   if (context.isFenced) {
-    context.abandon(
-      new Error('another process has taken the consumer over, or it was moved by hand'),
-    );
+    context.abandon(new Error(LOST));
   }
   return context.overReason;
 }
@@ -204,3 +202,5 @@ function deadLetterOf(error: Error): DeadLetter {
 }
 
 const NACK = { retryAfter: anyDuration, dead: flag };
+/** To whom is not known: only that its epoch has been raised. */
+const LOST = 'this process has lost the consumer, for example to another process or by a seek';

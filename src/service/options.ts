@@ -5,9 +5,9 @@ import type { Config } from '../config/define.ts';
 import { type AnyChannels, Channels } from '../consumers/channels.ts';
 import type { UserConfig } from '../consumers/hooks.ts';
 import { PgwatchError } from '../errors.ts';
-import { shown } from '../kinds.ts';
+import { isObject, shown } from '../kinds.ts';
 import type { Reporter } from '../reporter.ts';
-import { unknownOption } from '../suggest.ts';
+import { onlyKnown } from '../suggest.ts';
 
 /** The options of createPgwatch(): those of a config file, and some that only a program has. */
 export type PgwatchOptions = UserConfig & {
@@ -40,14 +40,13 @@ export type Given = {
 
 /** @throws PgwatchError config_invalid */
 export function checkGiven(options: PgwatchOptions): Given {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  if (!isObject(options)) {
     throw invalid(`createPgwatch() takes an object of options, not ${shown(options)}.`);
   }
   const { pool = null, channels = null, reporter = null, config: file = false, ...rest } = options;
   const source = { options: rest, nameOf: (name: string) => name };
   const names = [...OPTION_NAMES, 'pool', 'channels', 'reporter', 'config'];
-  const unknown = unknownOption(options, names, 'createPgwatch()');
-  if (unknown) throw invalid(unknown);
+  onlyKnown(options, names, 'createPgwatch()', 'config_invalid');
   checkOptions(source);
   if (pool !== null) checkPool(pool, rest);
   if (channels !== null && !(channels instanceof Channels)) {

@@ -3,7 +3,7 @@ import type { Consumer, ConsumerDefinition } from '../consumers/define.ts';
 import { PgwatchError, toError } from '../errors.ts';
 import { shown } from '../kinds.ts';
 import type { Notification } from '../log/notification.ts';
-import { unknownOption } from '../suggest.ts';
+import { onlyKnown } from '../suggest.ts';
 import { abortSignal, checkedOptions, flag } from './checked-options.ts';
 import type { DeliveryContext } from './delivery.ts';
 
@@ -29,8 +29,7 @@ export type Handle = (notifications: Notification[], context: DeliveryContext) =
  * @throws PgwatchError consumer_invalid, input_invalid
  */
 export function subscribingConsumer(given: SubscribeOptions, handleBatch: Handle): Consumer {
-  const unknown = unknownOption(given, OPTIONS, 'subscribe()');
-  if (unknown) throw new PgwatchError('consumer_invalid', unknown);
+  onlyKnown(given, OPTIONS, 'subscribe()', 'consumer_invalid');
   const { consumer: id, batch, signal, skipPlayback, ...rest } = given;
   if (id === undefined) {
     throw invalid('subscribe() needs the option consumer, which names its position');

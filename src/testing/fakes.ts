@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ConsumerContext } from '../consumers/define.ts';
 import { PgwatchError } from '../errors.ts';
 import type { Notification } from '../log/notification.ts';
-import { onlyKnown } from '../log/publish-checks.ts';
+import { onlyKnown } from '../suggest.ts';
 import { SILENT } from './silent.ts';
 
 let count = 0;

@@ -7,6 +7,7 @@ import {
   PgwatchError,
   type StandardSchema,
 } from '../../src/index.ts';
+import { SILENT } from '../../src/testing/silent.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 
 /** Goal: with defineChannels(), a misspelt channel or a payload that does not fit goes nowhere. */
@@ -51,14 +52,8 @@ const channels = defineChannels({
 const lamp = { id: 1, item: 'lamp', day: '2026-11-30' };
 
 function open() {
-  const silent = () => {};
-  const reporter = { debug: silent, info: silent, warn: silent, error: silent };
-  const pgwatch = createPgwatch({
-    url: database.url,
-    pollInterval: '50ms',
-    reporter,
-    channels,
-  });
+  const options = { url: database.url, pollInterval: '50ms', reporter: SILENT };
+  const pgwatch = createPgwatch({ ...options, channels });
   opened.push(pgwatch);
   return pgwatch;
 }

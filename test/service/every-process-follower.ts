@@ -1,11 +1,11 @@
 /* A process of every-process.e2e.test.ts: prints what it receives, a line for each. */
 import { createPgwatch } from '../../src/index.ts';
+import { SILENT } from '../../src/testing/silent.ts';
 
-const silent = () => {};
 const pgwatch = createPgwatch({
   reconnectDelay: 20,
   heartbeatInterval: 200,
-  reporter: { debug: silent, info: silent, warn: silent, error: silent },
+  reporter: SILENT,
 });
 const subscription = pgwatch.subscribe<string>({ channels: ['prices'], every: 'process' });
 await subscription.ready();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPgwatch, defineConsumer, type Pgwatch } from '../../src/index.ts';
+import { SILENT } from '../../src/testing/silent.ts';
 import { emptyLog, useDatabase } from '../helpers/database.ts';
 import { runMain } from '../helpers/main.ts';
 
@@ -9,9 +10,7 @@ const database = useDatabase();
 let pgwatch: Pgwatch;
 
 beforeEach(() => {
-  const silent = () => {};
-  const reporter = { debug: silent, info: silent, warn: silent, error: silent };
-  pgwatch = createPgwatch({ url: database.url, pollInterval: '50ms', reporter });
+  pgwatch = createPgwatch({ url: database.url, pollInterval: '50ms', reporter: SILENT });
 });
 afterEach(async () => {
   await pgwatch.close();

@@ -288,7 +288,7 @@ test('after a takeover, open deliveries cannot be settled, and the loop goes on'
   await look();
   expect(await promise).toMatchObject({ code: 'delivery_lost' });
   await expect(delivery.ack()).rejects.toMatchObject({
-    message: expect.stringContaining('taken the consumer over, or it was moved by hand'),
+    message: expect.stringContaining('this process has lost the consumer'),
   });
   // One that was never handed out is lost, too.
   for (const payload of ['a', 'b']) {

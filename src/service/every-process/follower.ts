@@ -42,7 +42,7 @@ export class Follower {
   readonly #logPool: Pool;
   readonly #isRead: (row: LogRow) => boolean;
   #position: Position | undefined;
-  #known: Reached = { completeId: 0, at: new Date() };
+  #reached: Reached = { completeId: 0, at: new Date() };
   #hasConnected = false;
 
   constructor(options: FollowerOptions) {
@@ -137,12 +137,12 @@ export class Follower {
     const { schema } = config;
     const before = this.#position;
     if (before && (await control.run((client) => isStillThere(client, schema, before)))) return;
-    const { at } = this.#known;
+    const { at } = this.#reached;
     const { position, completeId } = await control.run((client) =>
       beginAt(client, schema, before ? 'now' : from),
     );
     this.#position = position;
-    this.#known = { completeId, at: new Date() };
+    this.#reached = { completeId, at: new Date() };
     if (!before) return onReady();
     reporter.warn('The server has lost what was read: it was restored, or another took over.');
     // Whatever is in the log may be something else than what was read under the same ids.
@@ -167,8 +167,8 @@ export class Follower {
         if (!alive.aborted) this.#position = subscription.joint;
         for (let page = await subscription.take(); page; page = await subscription.take()) {
           // As after this process was frozen.
-          const gap = mayLack(this.#known)
-            ? gapAfter(this.#known, await pool.withClient((client) => readBounds(client, schema)))
+          const gap = mayLack(this.#reached)
+            ? gapAfter(this.#reached, await pool.withClient((client) => readBounds(client, schema)))
             : null;
           yield* this.#deliver(page, gap, false);
         }
@@ -197,7 +197,7 @@ export class Follower {
       this.#position = { ...read, window: read.window ?? whole };
       for (let hasMore = true; hasMore && !alive.aborted; ) {
         const request = { position: this.#position, channels, limit, rebasedId };
-        const options = { schema, readPage, known: this.#known };
+        const options = { schema, readPage, reached: this.#reached };
         const { page, gap } = await pool.withClient((client) =>
           readChecked(client, request, options),
         );
@@ -229,8 +229,8 @@ export class Follower {
 
   /** Up to that id, it has received what there was, or has been told of the gap. */
   #note(id: number): void {
-    const completeId = Math.max(this.#known.completeId, id);
-    this.#known = { completeId, at: new Date() };
+    const completeId = Math.max(this.#reached.completeId, id);
+    this.#reached = { completeId, at: new Date() };
   }
 }
 

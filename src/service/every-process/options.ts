@@ -3,7 +3,7 @@ import { PgwatchError, toError } from '../../errors.ts';
 import { shown } from '../../kinds.ts';
 import type { Gap } from '../../log/gap.ts';
 import type { From } from '../../log/positions/beginning.ts';
-import { unknownOption } from '../../suggest.ts';
+import { onlyKnown } from '../../suggest.ts';
 import { abortSignal, checkedOptions } from '../checked-options.ts';
 
 /** What every process receives by itself: caches to invalidate, for example. */
@@ -39,8 +39,7 @@ export type EveryProcess = {
 export function everyProcess(options: EveryProcessOptions): EveryProcess {
   const { every, channels, from = 'now', onGap = null, signal = null } = options;
   if ('consumer' in options) throw invalid(NO_CONSUMER);
-  const unknown = unknownOption(options, OPTIONS, "subscribe() with every: 'process'");
-  if (unknown) throw new PgwatchError('consumer_invalid', unknown);
+  onlyKnown(options, OPTIONS, "subscribe() with every: 'process'", 'consumer_invalid');
   if (every !== 'process') throw invalid(`every must be 'process', not ${shown(every)}`);
   if (onGap !== null && typeof onGap !== 'function') throw invalid('onGap must be a function');
   checkedOptions('subscribe()', { signal: signal ?? undefined }, { signal: abortSignal });

@@ -30,17 +30,17 @@ export async function beginAt(
 export async function readChecked(
   client: ClientBase,
   request: PageRequest,
-  { schema, readPage, known }: { schema: string; readPage: ReadPage; known: Reached },
+  { schema, readPage, reached }: { schema: string; readPage: ReadPage; reached: Reached },
 ): Promise<{ page: Page; gap: Gap | null }> {
-  if (!mayLack(known)) return { page: await readPage(client, request), gap: null };
+  if (!mayLack(reached)) return { page: await readPage(client, request), gap: null };
   const work = async () => {
     const page = await readPage(client, request);
-    return { page, gap: gapAfter(known, await readBounds(client, schema)) };
+    return { page, gap: gapAfter(reached, await readBounds(client, schema)) };
   };
   return withTransaction(client, work, 'begin isolation level repeatable read read only');
 }
 
-/** Up to which id nothing is missing without having been told, and when that was known. */
+/** Up to which id everything was received, or told as a gap; and when that was known. */
 export type Reached = { completeId: number; at: Date };
 
 /**

@@ -23,9 +23,15 @@ type OnlyHandlers =
  * A test that runs only through files.
  * @param isPossible another condition
  */
-export const filesOnly = (_: OnlyFiles, isPossible = true) =>
-  test.runIf(isPossible && inject('door') === 'files');
+export const filesOnly = (why: OnlyFiles, isPossible = true) =>
+  testIf(inject('door') === 'files', why, isPossible);
 
 /** A test that runs through files and listen(). See filesOnly(). */
-export const handlersOnly = (_: OnlyHandlers, isPossible = true) =>
-  test.runIf(isPossible && inject('door') !== 'subscribe');
+export const handlersOnly = (why: OnlyHandlers, isPossible = true) =>
+  testIf(inject('door') !== 'subscribe', why, isPossible);
+
+function testIf(isRightDoor: boolean, why: string, isPossible: boolean) {
+  if (!isRightDoor)
+    console.warn(`SKIPPED through ${inject('door')}: tests of this file, because ${why}.`);
+  return test.runIf(isRightDoor && isPossible);
+}
